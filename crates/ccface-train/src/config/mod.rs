@@ -1,0 +1,132 @@
+//! One TOML file per run: its sections, its defaults, its checks.
+
+mod load;
+mod sections;
+
+pub use load::{ConfigSource, nearest};
+pub use sections::{
+    ContrastConfig, DataConfig, HeadConfig, HeadStart, KeySource, ObjectiveSection,
+    OptimiserConfig, OptimiserKind, PathChoice, PrototypeKind, Schedule, StudentConfig,
+    TeacherConfig, TeacherFlip, TrainSection, ValidationConfig,
+};
+
+use ccface_data::PairConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// Everything that decides a run, as read from TOML plus `--set` overrides.
+///
+/// Two runs with equal resolved configurations on the same device and thread count are equal bit for bit on flex.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Master seed of every draw (initial weights, order, sizes, flips). Default 0.
+    pub seed: u64,
+    /// Device: `flex`, `ndarray`, `wgpu[:n]`, `vulkan[:n]`, `metal`, `cuda[:n]`, `rocm[:n]`. Empty means `flex`.
+    pub device: String,
+    /// Where faces come from and which identities train and validate.
+    pub data: DataConfig,
+    /// How an HR/LR pair is made from a face.
+    pub pairs: PairConfig,
+    /// The HR teacher and what is taken from it.
+    pub teacher: TeacherConfig,
+    /// The network that is trained.
+    pub student: StudentConfig,
+    /// The CCFace objective (`distill`).
+    pub objective: ObjectiveSection,
+    /// Where the contrast's keys come from (`distill`).
+    pub contrast: ContrastConfig,
+    /// The margin softmax head with trainable prototypes (`train`).
+    pub head: HeadConfig,
+    /// Optimiser and learning-rate schedule.
+    pub optimiser: OptimiserConfig,
+    /// Length, batch and loading of a run.
+    pub train: TrainSection,
+    /// Validation by face size.
+    pub validation: ValidationConfig,
+}
+
+/// Which command a configuration is checked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// `ccface distill`: a student under a frozen teacher and its frozen prototypes.
+    Distill,
+    /// `ccface train`: a margin softmax head with trainable prototypes (a teacher, or the control).
+    Train,
+}
+
+impl RunConfig {
+    /// Checks every value and reports all mistakes at once, before any tensor exists.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] with one line for each mistake.
+    pub fn validate(&self, task: Task, origin: &str) -> Result<(), TrainError> {
+        let mut mistakes = Vec::new();
+        self.data.check(&mut mistakes);
+        mistakes.extend(
+            self.pairs
+                .problems()
+                .iter()
+                .map(|problem| format!("pairs: {problem}")),
+        );
+        if task == Task::Distill && self.pairs.degradation.plan().has_shared_geometry() {
+            mistakes.push(
+                "pairs.degradation crops or turns both views, but the teacher's embeddings are cached of the whole face; \
+                 choose a recipe that changes the LR view alone"
+                    .into(),
+            );
+        }
+        if task == Task::Distill || self.student.starts_from_teacher() {
+            self.teacher.check(&mut mistakes);
+        }
+        self.student.check(&mut mistakes);
+        match task {
+            Task::Distill => {
+                if let Err(found) = self.objective.resolve().validate() {
+                    mistakes.extend(found.into_iter().map(|m| format!("objective: {m}")));
+                }
+                self.contrast.check(&mut mistakes);
+            }
+            Task::Train => self.head.check(&mut mistakes),
+        }
+        self.optimiser.check(&mut mistakes);
+        self.train.check(&mut mistakes);
+        self.validation.check(&mut mistakes);
+        if let Err(error) = self.device_spec() {
+            mistakes.push(error.to_string());
+        }
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(TrainError::Config {
+                origin: origin.into(),
+                mistakes,
+            })
+        }
+    }
+
+    /// The device the configuration asks for; an empty string means flex.
+    ///
+    /// # Errors
+    /// [`TrainError::Device`] for an unknown name.
+    pub fn device_spec(&self) -> Result<crate::DeviceSpec, TrainError> {
+        if self.device.is_empty() {
+            Ok(crate::DeviceSpec::default())
+        } else {
+            self.device.parse()
+        }
+    }
+
+    /// The configuration as TOML, every value written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self)
+            .unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
+    }
+
+    /// BLAKE3 of the resolved configuration, in hex.
+    pub fn hash(&self) -> String {
+        blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
+    }
+}

@@ -1,0 +1,102 @@
+//! An ONNX file as a frozen encoder, run by a pure-Rust engine (rten).
+
+use std::path::{Path, PathBuf};
+
+use ccface_model::{InputSpec, OnnxFile};
+use rten::{Model, ModelOptions, ValueOrView};
+use rten_tensor::{NdTensor, prelude::*};
+
+use super::{Assumptions, EncoderFacts, FaceEncoder};
+use crate::TrainError;
+
+/// An ONNX network with one image input `[N, 3, S, S]` and one output `[N, D]`, at any batch size.
+pub struct OnnxEncoder {
+    model: Model,
+    path: PathBuf,
+    facts: EncoderFacts,
+}
+
+impl std::fmt::Debug for OnnxEncoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OnnxEncoder")
+            .field("path", &self.path)
+            .field("facts", &self.facts)
+            .finish()
+    }
+}
+
+impl OnnxEncoder {
+    /// Reads a file, frees its batch dimension and runs it once to learn the embedding's length.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] for a file that is no ONNX network, [`TrainError::Teacher`] for one whose input is not
+    /// `[N, 3, S, S]`, whose operators the engine does not know, or whose output is not `[N, D]`.
+    pub fn open(path: &Path, assume: &Assumptions) -> Result<Self, TrainError> {
+        let mut file = OnnxFile::read(path)?;
+        let hash = file.hash().to_string();
+        let size = file.face_size()?;
+        file.free_batch_dimension()?;
+        let model = ModelOptions::with_all_ops()
+            .load(file.to_bytes())
+            .map_err(|e| refuse(path, format!("the engine does not run it: {e}. Export it with opset 11 to 18 and standard operators")))?;
+        let mut encoder = Self {
+            model,
+            path: path.to_path_buf(),
+            facts: EncoderFacts {
+                name: path.display().to_string(),
+                hash,
+                licence: assume.licence.clone(),
+                input: InputSpec {
+                    size,
+                    ..assume.input.clone()
+                },
+                dim: 0,
+            },
+        };
+        // Two images at once: the probe also shows that the batch dimension is free.
+        let probe = encoder.run(vec![0.0; 2 * 3 * size * size], 2)?;
+        encoder.facts.dim = probe.len() / 2;
+        Ok(encoder)
+    }
+
+    fn run(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<f32>, TrainError> {
+        let size = self.facts.input.size;
+        let images = NdTensor::from_data([count, 3, size, size], pixels);
+        let output = self
+            .model
+            .run_one(ValueOrView::from(images), None)
+            .map_err(|e| {
+                refuse(
+                    &self.path,
+                    format!("it fails on a batch of {count} images of {size}×{size}: {e}"),
+                )
+            })?;
+        let output: rten_tensor::Tensor<f32> = output
+            .try_into()
+            .map_err(|e| refuse(&self.path, format!("its output is not a float tensor: {e}")))?;
+        match output.shape() {
+            [rows, dim] if *rows == count && *dim > 0 => Ok(output.to_vec()),
+            other => Err(refuse(
+                &self.path,
+                format!("its output for {count} images is {other:?}; a face network gives [N, D]"),
+            )),
+        }
+    }
+}
+
+fn refuse(path: &Path, message: String) -> TrainError {
+    TrainError::Teacher {
+        path: path.to_path_buf(),
+        message,
+    }
+}
+
+impl FaceEncoder for OnnxEncoder {
+    fn facts(&self) -> &EncoderFacts {
+        &self.facts
+    }
+
+    fn embed_prepared(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<f32>, TrainError> {
+        self.run(pixels, count)
+    }
+}

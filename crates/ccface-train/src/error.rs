@@ -1,0 +1,104 @@
+//! What can go wrong between a configuration and a finished run, said so that it can be mended.
+
+use std::path::{Path, PathBuf};
+
+use ccface_data::DataError;
+use ccface_model::ModelError;
+
+/// An error of training, distillation or evaluation that a user can cause and mend.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The configuration is wrong; every mistake is listed.
+    #[error("{origin}: {}", list(.mistakes))]
+    Config {
+        /// The file or option the configuration came from.
+        origin: String,
+        /// Each mistake with its mend.
+        mistakes: Vec<String>,
+    },
+    /// The device is unknown, not compiled in, or not there.
+    #[error("{0}")]
+    Device(String),
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A model file cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A teacher cannot be run.
+    #[error("teacher {path}: {message}")]
+    Teacher {
+        /// The teacher's file.
+        path: PathBuf,
+        /// What is wrong and how to mend it.
+        message: String,
+    },
+    /// A file or directory could not be read or written.
+    #[error("{path}: cannot {action}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried, as in "write" or "create".
+        action: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The run directory holds something that must not be overwritten.
+    #[error("{path}: {message}")]
+    RunDir {
+        /// The run directory.
+        path: PathBuf,
+        /// What is wrong and how to mend it.
+        message: String,
+    },
+    /// The evaluation cannot be computed from this data.
+    #[error("evaluation: {0}")]
+    Evaluation(String),
+    /// A loss or gradient stopped being finite; the model before that step is kept.
+    #[error(
+        "step {step}: {quantity} is not finite (learning rate {learning_rate:e}). Samples of the batch: {samples}. \
+         Lower train.learning_rate, or look at these images; the last good model is kept"
+    )]
+    NotFinite {
+        /// The optimiser step, from 1.
+        step: u64,
+        /// Which number.
+        quantity: &'static str,
+        /// The learning rate of the step.
+        learning_rate: f64,
+        /// Names of the batch's images.
+        samples: String,
+    },
+    /// The training machinery reported an error.
+    #[error("training stopped: {0}")]
+    Training(String),
+}
+
+impl TrainError {
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io {
+            path,
+            action,
+            source,
+        }
+    }
+
+    pub(crate) fn config(origin: impl Into<String>, mistake: impl Into<String>) -> Self {
+        Self::Config {
+            origin: origin.into(),
+            mistakes: vec![mistake.into()],
+        }
+    }
+}
+
+fn list(mistakes: &[String]) -> String {
+    match mistakes {
+        [one] => one.clone(),
+        many => {
+            let lines: Vec<String> = many.iter().map(|m| format!("\n  - {m}")).collect();
+            format!("{} mistakes:{}", many.len(), lines.concat())
+        }
+    }
+}

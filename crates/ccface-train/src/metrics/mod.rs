@@ -1,0 +1,47 @@
+//! What a step or a validation reports, as burn-train metrics and as raw lines.
+
+mod jsonl;
+mod scalar;
+
+pub use jsonl::JsonLines;
+pub use scalar::{ScalarKind, ScalarMetric};
+
+use burn::train::{ItemLazy, metric::Adaptor};
+
+/// Named numbers of one step (means over its batch) or of one validation.
+///
+/// Already on the host: a step reads its loss before it updates anything, so there is nothing left to wait for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Samples behind the numbers.
+    pub samples: usize,
+    /// Name and value, in the order of the stream.
+    pub scalars: Vec<(String, f64)>,
+}
+
+impl Report {
+    /// The number of a name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.scalars
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| *value)
+    }
+
+    /// Adds a number.
+    pub fn push(&mut self, name: impl Into<String>, value: f64) {
+        self.scalars.push((name.into(), value));
+    }
+}
+
+impl ItemLazy for Report {
+    fn sync(self) -> Result<Self, burn::tensor::ExecutionError> {
+        Ok(self)
+    }
+}
+
+impl Adaptor<Report> for Report {
+    fn adapt(&self) -> Report {
+        self.clone()
+    }
+}
