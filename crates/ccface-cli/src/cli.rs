@@ -1,0 +1,172 @@
+//! Flags, and nothing but flags: meaning and checks live in the commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Face recognition that works on low-resolution images: train a student under a high-resolution teacher, evaluate it by face size.
+#[derive(Debug, Parser)]
+#[command(name = "ccface", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Log what happens inside.
+    #[arg(long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See the method work on synthetic faces: a teacher, a control, a student, a report. Ten minutes on two cores.
+    Quickstart(QuickstartArgs),
+    /// Distil an LR student from an HR teacher (CCFace).
+    Distill(RunArgs),
+    /// Train with a margin softmax and trainable prototypes: a teacher, or the control.
+    Train(RunArgs),
+    /// Evaluate a model.
+    #[command(subcommand)]
+    Evaluate(EvaluateCommand),
+    /// Parameters and multiply–adds of an architecture or a model file.
+    Model(ModelArgs),
+    /// Work on data sets.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// List devices: compiled in, and usable here.
+    Devices,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuickstartArgs {
+    /// Directory to make: faces, three runs, report.html and report.json.
+    #[arg(long, value_name = "DIR", default_value = "quickstart")]
+    pub(crate) out: PathBuf,
+    /// Seed of the people and of all training.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// People to train on: a number, or a range first..end of the generator's identities. The 60 after them are evaluated.
+    #[arg(long, default_value = "240")]
+    pub(crate) identities: String,
+    /// Device.
+    #[arg(long, default_value = "flex")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Configuration, TOML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Run directory to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Override a value of the configuration, as in `--set seed=2`. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Device: flex, ndarray, wgpu[:n], vulkan[:n], metal, cuda[:n], rocm[:n].
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Replace a run that is in --out already.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Show the terminal dashboard instead of progress lines.
+    #[arg(long)]
+    pub(crate) tui: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvaluateCommand {
+    /// By face size: every image is an LR probe against every other image at full resolution.
+    Faces(FacesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FacesArgs {
+    /// A run directory, a model directory or file, or an ONNX network.
+    #[arg(value_name = "RUN")]
+    pub(crate) model: PathBuf,
+    /// Image folder identity/image of aligned faces.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Identities: all, names, inclusive ranges (s21..s40).
+    #[arg(long, default_value = "all")]
+    pub(crate) identities: String,
+    /// Face sizes of the probes in pixels.
+    #[arg(long, value_delimiter = ',', default_value = "8,12,16,24,112")]
+    pub(crate) sizes: Vec<usize>,
+    /// The teacher, where the run does not name it or it has moved.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) teacher: Option<PathBuf>,
+    /// Write the result as JSON (`-`: standard output).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the report as one HTML page; without it, a run directory gets `report.html`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) onnx: OnnxArgs,
+    /// Device for networks that are not ONNX.
+    #[arg(long, default_value = "flex")]
+    pub(crate) device: String,
+    /// Faces per call of a network.
+    #[arg(long, default_value_t = 32)]
+    pub(crate) batch: usize,
+}
+
+/// What an ONNX file does not say of itself.
+#[derive(Debug, Args)]
+pub(crate) struct OnnxArgs {
+    /// Colour order of an ONNX network.
+    #[arg(long, default_value = "rgb", value_parser = ["rgb", "bgr"])]
+    pub(crate) colour: String,
+    /// Subtracted from each 0..255 channel of an ONNX network: one number or three.
+    #[arg(long, value_delimiter = ',', default_value = "127.5")]
+    pub(crate) mean: Vec<f32>,
+    /// Divisor of each channel of an ONNX network: one number or three.
+    #[arg(long, value_delimiter = ',', default_value = "127.5")]
+    pub(crate) std: Vec<f32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// An architecture (iresnet18, iresnet50, mobilefacenet, …) or a model or ONNX file; all presets if left out.
+    pub(crate) what: Option<String>,
+    /// Side of the input in pixels.
+    #[arg(long, default_value_t = 112)]
+    pub(crate) input: usize,
+    /// Length of the embedding.
+    #[arg(long, default_value_t = 512)]
+    pub(crate) embedding: usize,
+    /// Channels of the first stage.
+    #[arg(long)]
+    pub(crate) width: Option<usize>,
+    /// Blocks of the four stages of an iresnet, as in 3,4,14,3.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) blocks: Option<Vec<usize>>,
+    /// One row for each stage.
+    #[arg(long)]
+    pub(crate) stages: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Align faces to the 112×112 template by five landmarks.
+    Align(AlignArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AlignArgs {
+    /// Folder of images.
+    pub(crate) images: PathBuf,
+    /// CSV with path,x1,y1,…,x5,y5; paths relative to the folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) landmarks: PathBuf,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// What lies beyond a picture's edge.
+    #[arg(long, default_value = "zero", value_parser = ["zero", "replicate"])]
+    pub(crate) border: String,
+    /// Enlarge pictures this many times (bicubic) before the warp; 2 keeps small faces sharper.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) enlarge: u32,
+}

@@ -1,0 +1,69 @@
+//! `ccface distill` and `ccface train`.
+
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+    sync::{Arc, Mutex, atomic::AtomicBool},
+};
+
+use ccface_train::{ConfigSource, RunRequest, Task, run_dir::RunState};
+
+use crate::{CliError, cli::RunArgs, output};
+
+/// Exit code of a run that SIGINT ended, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
+    if args.tui && !io::stdout().is_terminal() {
+        return Err(CliError::Usage(
+            "--tui needs a terminal on standard output; leave it out for progress lines".into(),
+        ));
+    }
+    let source = ConfigSource {
+        file: args.config,
+        text: None,
+        set: args.set,
+    };
+    let mut config = source.load()?;
+    if let Some(device) = args.device {
+        config.device = device;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_interrupt(&stop);
+    let summary = ccface_train::run(RunRequest {
+        task,
+        config,
+        origin: source.origin(),
+        out: args.out,
+        overwrite: args.overwrite,
+        tui: args.tui,
+        progress: Arc::new(Mutex::new(io::stderr())),
+        stop,
+    })?;
+    let out = summary.out.display();
+    match summary.state {
+        RunState::Interrupted => {
+            output::note(&format!(
+                "stopped after step {}; the model so far is in {out}/model",
+                summary.steps
+            ));
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        _ => output::note(&format!(
+            "done: {} steps, {:.1} images/s. Model in {out}/model; next: ccface evaluate faces {out} --data DIR",
+            summary.steps, summary.images_per_second
+        )),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first Ctrl-C stops after the step; the second ends the program at once.
+pub(crate) fn stop_on_interrupt(stop: &Arc<AtomicBool>) {
+    use signal_hook::{consts::SIGINT, flag};
+    let code = i32::from(INTERRUPTED);
+    let registered = flag::register_conditional_shutdown(SIGINT, code, stop.clone())
+        .and_then(|_| flag::register(SIGINT, stop.clone()));
+    if let Err(error) = registered {
+        log::warn!("Ctrl-C will end the program at once: {error}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Writing results and messages.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use crate::CliError;
+
+/// Starts logging to standard error: warnings, or everything from this project with `--verbose`.
+pub(crate) fn start_logging(verbose: bool) {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(log::LevelFilter::Error);
+    let level = if verbose {
+        log::LevelFilter::Debug
+    } else {
+        log::LevelFilter::Warn
+    };
+    for crate_name in [
+        "ccface_cli",
+        "ccface_train",
+        "ccface_data",
+        "ccface_model",
+        "ccface_eval",
+    ] {
+        builder.filter_module(crate_name, level);
+    }
+    // A second start in one process (tests) keeps the first.
+    let _ = builder.format_timestamp(None).try_init();
+}
+
+/// One line on standard error.
+pub(crate) fn error_line(text: &str) {
+    let _ = writeln!(io::stderr(), "error: {}", printable(text));
+}
+
+/// One line of information on standard error.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", printable(text));
+}
+
+/// Text for a terminal: control characters out of files and names do nothing there.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// A result on standard output. A closed pipe is no error.
+pub(crate) fn result(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes text to a file, or to standard output for `-`.
+pub(crate) fn write_to(path: &Path, text: &str) -> Result<(), CliError> {
+    if path.as_os_str() == "-" {
+        result(text);
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(CliError::io(parent, "create"))?;
+    }
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, text).map_err(CliError::io(&temporary, "write"))?;
+    fs::rename(&temporary, path).map_err(CliError::io(path, "write"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_escapes_in_names_are_defused() {
+        assert_eq!(printable("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\n");
+    }
+}
