@@ -1,0 +1,339 @@
+//! The whole way on tiny networks: a teacher is trained, a student distilled, both evaluated.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::support::{ccface, folder, succeed};
+
+const TINY: &str = r#"
+seed = 3
+[student]
+start = "scratch"
+backbone = { kind = "iresnet", blocks = [1, 1, 1, 1], width = 8, input_size = 32, embedding = 16, stem_stride = 2 }
+[pairs]
+sizes = [6, 8, 12, 32]
+[optimiser]
+learning_rate = 0.02
+[head]
+loss = { kind = "arcface", scale = 16.0, margin = 0.2 }
+[train]
+epochs = 2
+batch = 8
+"#;
+
+struct Ground {
+    dir: tempfile::TempDir,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        folder(&dir.path().join("faces"), 6, 6, 32);
+        fs::write(dir.path().join("tiny.toml"), TINY).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn run(&self, task: &str, out: &str, set: &[&str]) -> PathBuf {
+        let run = self.path(out);
+        let mut args = vec![
+            task.to_string(),
+            "--config".into(),
+            self.text("tiny.toml"),
+            "--out".into(),
+            self.text(out),
+        ];
+        args.extend(["--set".into(), format!("data.path={}", self.text("faces"))]);
+        for value in set {
+            args.extend(["--set".into(), (*value).to_string()]);
+        }
+        succeed(&args);
+        run
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().into()
+    }
+
+    fn teacher(&self) -> PathBuf {
+        self.run("train", "teacher", &["data.identities=p00..p03"])
+    }
+
+    fn distill(&self, out: &str, set: &[&str]) -> PathBuf {
+        let teacher = format!("teacher.path={}", self.text("teacher"));
+        let mut all = vec![
+            "data.identities=p00..p03",
+            teacher.as_str(),
+            "validation.identities=p04..p05",
+            "validation.sizes=[8]",
+        ];
+        all.extend(set);
+        self.run("distill", out, &all)
+    }
+}
+
+fn steps(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|v: &Value| v["kind"] == "step")
+        .collect()
+}
+
+fn loss(step: &Value) -> f64 {
+    step["loss"].as_f64().unwrap()
+}
+
+#[test]
+fn teacher_student_evaluation_and_report() {
+    let ground = Ground::new();
+    ground.teacher();
+    let run = ground.distill("student", &[]);
+    for file in [
+        "config.toml",
+        "run.json",
+        "metrics.jsonl",
+        "model/model.safetensors",
+        "model/model.json",
+        "model/prototypes.safetensors",
+    ] {
+        assert!(run.join(file).is_file(), "{file} is missing");
+    }
+    let record: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(record["state"], "finished");
+    assert_eq!(record["steps"], 6);
+    let first = &steps(&run)[0];
+    for name in [
+        "classification_consistency",
+        "cross_resolution",
+        "embedding_consistency",
+        "margin_mean",
+        "margin_spread",
+        "push_share",
+        "lr_accuracy",
+    ] {
+        assert!(first[name].is_number(), "{name} is not in the stream");
+    }
+    let json = succeed(&[
+        "evaluate",
+        "faces",
+        run.to_str().unwrap(),
+        "--data",
+        &ground.text("faces"),
+        "--identities",
+        "p04..p05",
+        "--sizes",
+        "8,32",
+        "--json",
+        "-",
+    ]);
+    let result: Value = serde_json::from_str(&json).unwrap();
+    for pairing in [
+        "student-student",
+        "teacher-teacher",
+        "student-teacher",
+        "lr-lr",
+    ] {
+        for size in ["8", "32"] {
+            let eer = result["pairings"][pairing][size]["eer"].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&eer), "{pairing} {size}: {eer}");
+        }
+    }
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("<html") && !page.contains("src=\"http"));
+}
+
+#[test]
+fn a_student_that_starts_as_its_teacher_reproduces_it_before_training() {
+    let ground = Ground::new();
+    ground.teacher();
+    // A learning rate of almost nothing: the student stays what it started as.
+    let run = ground.distill(
+        "student",
+        &[
+            "student.start=teacher",
+            "optimiser.learning_rate=1e-30",
+            "train.epochs=1",
+        ],
+    );
+    let json = succeed(&[
+        "evaluate",
+        "faces",
+        run.to_str().unwrap(),
+        "--data",
+        &ground.text("faces"),
+        "--sizes",
+        "32",
+        "--json",
+        "-",
+    ]);
+    let result: Value = serde_json::from_str(&json).unwrap();
+    let eer = |pairing: &str| result["pairings"][pairing]["32"]["eer"].as_f64().unwrap();
+    assert!((eer("student-student") - eer("teacher-teacher")).abs() < 0.02);
+}
+
+#[test]
+fn equal_runs_write_equal_metrics_with_any_number_of_workers() {
+    let ground = Ground::new();
+    ground.teacher();
+    let stream = |out: &str, workers: usize| {
+        let run = ground.distill(out, &[&format!("train.workers={workers}")]);
+        fs::read(run.join("metrics.jsonl")).unwrap()
+    };
+    let first = stream("a", 1);
+    assert!(!first.is_empty());
+    for (out, workers) in [("b", 1), ("c", 0), ("d", 2), ("e", 4)] {
+        assert!(
+            stream(out, workers) == first,
+            "{workers} workers write other metrics"
+        );
+    }
+    let other = ground.distill("f", &["seed=4"]);
+    assert!(
+        fs::read(other.join("metrics.jsonl")).unwrap() != first,
+        "another seed is another run"
+    );
+}
+
+#[test]
+fn every_option_of_the_objective_trains() {
+    let ground = Ground::new();
+    ground.teacher();
+    for (out, set) in [
+        ("lr", vec!["objective.difficulty=teacher_lr"]),
+        (
+            "loo",
+            vec![
+                "objective.difficulty=teacher_hr",
+                "teacher.prototypes=leave_one_out",
+                "objective.standardise_score=true",
+            ],
+        ),
+        (
+            "shuffled",
+            vec![
+                "objective.difficulty=minimum",
+                "objective.shuffle_margins=true",
+            ],
+        ),
+        (
+            "queue",
+            vec![
+                "objective.queue=12",
+                "contrast.keys=momentum",
+                "objective.push=0.5",
+                "objective.logit=0.1",
+            ],
+        ),
+        ("refit", vec!["teacher.prototypes=refit"]),
+        (
+            "inherited",
+            vec!["teacher.prototypes=inherited", "teacher.flip=never"],
+        ),
+        ("other_length", vec!["student.backbone.embedding=24"]),
+        (
+            "adamw",
+            vec![
+                "optimiser.kind=adamw",
+                "optimiser.schedule=polynomial",
+                "optimiser.warmup_epochs=1",
+            ],
+        ),
+    ] {
+        let mut set = set;
+        set.push("train.epochs=1");
+        let run = ground.distill(out, &set);
+        assert!(
+            steps(&run).iter().all(|step| loss(step).is_finite()),
+            "{out}"
+        );
+    }
+    for head in ["cosface", "adaface"] {
+        let loss_of = format!("head.loss={{ kind = \"{head}\", scale = 16.0, margin = 0.2 }}");
+        let run = ground.run(
+            "train",
+            head,
+            &[&loss_of, "train.epochs=1", "head.margin_warmup_epochs=0.5"],
+        );
+        assert!(
+            steps(&run).iter().all(|step| loss(step).is_finite()),
+            "{head}"
+        );
+    }
+}
+
+#[test]
+fn a_learning_rate_that_explodes_is_stopped_with_the_samples_named() {
+    let ground = Ground::new();
+    let args = [
+        "train",
+        "--config",
+        &ground.text("tiny.toml"),
+        "--out",
+        &ground.text("exploded"),
+        "--set",
+        &format!("data.path={}", ground.text("faces")),
+        "--set",
+        "optimiser.learning_rate=1e30",
+        "--set",
+        "optimiser.clip_norm=0",
+    ];
+    let output = ccface(&args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("not finite") && errors.contains(".png"),
+        "{errors}"
+    );
+    let record = fs::read_to_string(ground.path("exploded").join("run.json")).unwrap();
+    assert!(record.contains("\"failed\""));
+}
+
+/// One real distillation step on software Vulkan agrees with flex.
+#[cfg(feature = "wgpu")]
+#[test]
+fn a_distillation_step_on_wgpu_agrees_with_flex() {
+    let spec = ccface_train::DeviceSpec {
+        backend: ccface_train::Backend::Wgpu,
+        index: None,
+    };
+    if let Err(error) = spec.resolve() {
+        println!("skipped: {error}");
+        return;
+    }
+    let ground = Ground::new();
+    ground.teacher();
+    let run = |device: &str| {
+        let set = [
+            format!("device={device}"),
+            "train.epochs=1".into(),
+            "validation.identities=".into(),
+        ];
+        steps(&ground.distill(device, &set.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let (flex, wgpu) = (run("flex"), run("wgpu"));
+    assert_eq!(flex.len(), wgpu.len());
+    for (a, b) in flex.iter().zip(&wgpu) {
+        for name in [
+            "loss",
+            "classification_consistency",
+            "cross_resolution",
+            "embedding_consistency",
+            "gradient_norm",
+        ] {
+            let (a, b) = (a[name].as_f64().unwrap(), b[name].as_f64().unwrap());
+            assert!(
+                (a - b).abs() <= 1e-3 * a.abs().max(1.0),
+                "{name}: flex {a}, wgpu {b}"
+            );
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Integration tests.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod architecture;
+mod cli;
+mod end_to_end;
+mod golden;
+#[path = "../oracle/mod.rs"]
+mod oracle;
+mod orl;
+mod properties;
+mod support;
