@@ -4,7 +4,9 @@
 
 mod architecture;
 mod cli;
+mod data_cli;
 mod end_to_end;
+mod evaluate_cli;
 mod golden;
 #[path = "../oracle/mod.rs"]
 mod oracle;

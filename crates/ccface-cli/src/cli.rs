@@ -1,8 +1,21 @@
 //! Flags, and nothing but flags: meaning and checks live in the commands.
 
+mod data;
+mod evaluation;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use data::{
+    AlignArgs, ConvertArgs, DataCommand, InspectArgs, PreviewArgs, SourceArgs, SynthArgs,
+    VerifyArgs,
+};
+pub(crate) use evaluation::{
+    BinArgs, CompareArgs, CsvArgs, EmbeddingSource, EmbeddingsArgs, EvaluationOptions, Flip,
+    IntervalArgs, Layout, LfwArgs, ReplicaArgs, ScfaceArgs, ScfaceSplit, ScoresArgs, SurvfaceArgs,
+    SurvfaceTask, TinyfaceArgs,
+};
 
 /// Face recognition that works on low-resolution images: train a student under a high-resolution teacher, evaluate it by face size.
 #[derive(Debug, Parser)]
@@ -25,9 +38,11 @@ pub(crate) enum Command {
     Train(RunArgs),
     /// Evaluate a model.
     #[command(subcommand)]
-    Evaluate(EvaluateCommand),
+    Evaluate(Box<EvaluateCommand>),
     /// Parameters and multiply–adds of an architecture or a model file.
     Model(ModelArgs),
+    /// Put results of one protocol side by side, with paired tests.
+    Compare(CompareArgs),
     /// Work on data sets.
     #[command(subcommand)]
     Data(DataCommand),
@@ -77,6 +92,22 @@ pub(crate) struct RunArgs {
 pub(crate) enum EvaluateCommand {
     /// By face size: every image is an LR probe against every other image at full resolution.
     Faces(FacesArgs),
+    /// A table of scores: columns score,mated and optionally probe_subject,gallery_subject,group,size.
+    Scores(ScoresArgs),
+    /// Embeddings computed elsewhere, .npy or .safetensors, one label a line.
+    Embeddings(EmbeddingsArgs),
+    /// TinyFace: search of native small faces among 157,871, from the release or AdaFace's aligned crops.
+    Tinyface(TinyfaceArgs),
+    /// SCface: surveillance cameras at three distances against mugshots.
+    Scface(ScfaceArgs),
+    /// QMUL-SurvFace: open-set search or verification.
+    Survface(SurvfaceArgs),
+    /// LFW and its relatives: ten-fold accuracy over a pair list.
+    Lfw(LfwArgs),
+    /// A .bin verification set, as InsightFace ships them.
+    Bin(BinArgs),
+    /// A protocol of your own: image lists or pairs as CSV.
+    Csv(CsvArgs),
 }
 
 #[derive(Debug, Args)]
@@ -145,28 +176,4 @@ pub(crate) struct ModelArgs {
     /// One row for each stage.
     #[arg(long)]
     pub(crate) stages: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DataCommand {
-    /// Align faces to the 112×112 template by five landmarks.
-    Align(AlignArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AlignArgs {
-    /// Folder of images.
-    pub(crate) images: PathBuf,
-    /// CSV with path,x1,y1,…,x5,y5; paths relative to the folder.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) landmarks: PathBuf,
-    /// Folder to write.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// What lies beyond a picture's edge.
-    #[arg(long, default_value = "zero", value_parser = ["zero", "replicate"])]
-    pub(crate) border: String,
-    /// Enlarge pictures this many times (bicubic) before the warp; 2 keeps small faces sharper.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) enlarge: u32,
 }

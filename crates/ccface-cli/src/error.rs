@@ -17,6 +17,9 @@ pub enum CliError {
     /// From a model file.
     #[error(transparent)]
     Model(#[from] ccface_model::ModelError),
+    /// From the evaluation.
+    #[error(transparent)]
+    Eval(#[from] ccface_eval::EvalError),
     /// From aligning faces.
     #[error(transparent)]
     Align(#[from] ccface_data::align::AlignError),

@@ -2,9 +2,12 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Cursor, Write},
     path::Path,
 };
+
+use image::{ImageFormat, RgbImage};
+use serde::Serialize;
 
 use crate::CliError;
 
@@ -65,12 +68,34 @@ pub(crate) fn write_to(path: &Path, text: &str) -> Result<(), CliError> {
         result(text);
         return Ok(());
     }
+    write_bytes(path, text.as_bytes())
+}
+
+/// Writes a file whole or not at all, with the folders above it.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(CliError::io(parent, "create"))?;
     }
     let temporary = path.with_extension("tmp");
-    fs::write(&temporary, text).map_err(CliError::io(&temporary, "write"))?;
+    fs::write(&temporary, bytes).map_err(CliError::io(&temporary, "write"))?;
     fs::rename(&temporary, path).map_err(CliError::io(path, "write"))
+}
+
+/// A picture as the bytes of a PNG file.
+pub(crate) fn png(picture: &RgbImage) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::new();
+    picture
+        .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+        .map_err(|e| CliError::Usage(format!("the picture cannot be written as PNG: {e}")))?;
+    Ok(bytes)
+}
+
+/// A result as JSON text with a line end.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, CliError> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|e| CliError::Usage(format!("the result cannot be written as JSON: {e}")))?;
+    text.push('\n');
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -1,8 +1,15 @@
 //! One file per command: options are checked, the library does the work, the result is shown.
 
-mod align;
+mod compare;
+mod data;
 mod devices;
+mod evaluate_embeddings;
 mod evaluate_faces;
+mod evaluate_protocol;
+mod evaluate_scores;
+mod evaluation_output;
+mod image_embeddings;
+mod interrupt;
 mod model;
 mod quickstart;
 mod training;
@@ -13,7 +20,7 @@ use ccface_train::Task;
 
 use crate::{
     CliError,
-    cli::{Command, DataCommand, EvaluateCommand},
+    cli::{Command, EvaluateCommand},
 };
 
 pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
@@ -21,13 +28,28 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Distill(args) => training::run(Task::Distill, args),
         Command::Train(args) => training::run(Task::Train, args),
-        Command::Evaluate(EvaluateCommand::Faces(args)) => evaluate_faces::run(args).map(done),
+        Command::Evaluate(command) => evaluate(*command).map(done),
         Command::Model(args) => model::run(&args).map(done),
-        Command::Data(DataCommand::Align(args)) => align::run(&args).map(done),
+        Command::Compare(args) => compare::run(&args).map(done),
+        Command::Data(command) => data::run(&command),
         Command::Devices => {
             devices::run();
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+fn evaluate(command: EvaluateCommand) -> Result<(), CliError> {
+    match command {
+        EvaluateCommand::Faces(args) => evaluate_faces::run(args),
+        EvaluateCommand::Scores(args) => evaluate_scores::run(&args),
+        EvaluateCommand::Embeddings(args) => evaluate_embeddings::run(&args),
+        EvaluateCommand::Tinyface(args) => evaluate_protocol::tinyface(&args),
+        EvaluateCommand::Scface(args) => evaluate_protocol::scface(&args),
+        EvaluateCommand::Survface(args) => evaluate_protocol::survface(&args),
+        EvaluateCommand::Lfw(args) => evaluate_protocol::lfw(&args),
+        EvaluateCommand::Bin(args) => evaluate_protocol::bin(&args),
+        EvaluateCommand::Csv(args) => evaluate_protocol::csv(&args),
     }
 }
 

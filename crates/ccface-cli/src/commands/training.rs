@@ -8,10 +8,8 @@ use std::{
 
 use ccface_train::{ConfigSource, RunRequest, Task, run_dir::RunState};
 
+use super::interrupt::{INTERRUPTED, stop_on_interrupt};
 use crate::{CliError, cli::RunArgs, output};
-
-/// Exit code of a run that SIGINT ended, as shells have it.
-pub(crate) const INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
     if args.tui && !io::stdout().is_terminal() {
@@ -55,15 +53,4 @@ pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
         )),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The first Ctrl-C stops after the step; the second ends the program at once.
-pub(crate) fn stop_on_interrupt(stop: &Arc<AtomicBool>) {
-    use signal_hook::{consts::SIGINT, flag};
-    let code = i32::from(INTERRUPTED);
-    let registered = flag::register_conditional_shutdown(SIGINT, code, stop.clone())
-        .and_then(|_| flag::register(SIGINT, stop.clone()));
-    if let Err(error) = registered {
-        log::warn!("Ctrl-C will end the program at once: {error}");
-    }
 }

@@ -6,8 +6,10 @@
 mod chart;
 mod figures;
 mod html;
+mod inspection;
 mod material;
 mod numbers;
+mod outcome;
 mod page;
 mod picture;
 mod protocol;
@@ -19,6 +21,10 @@ mod testing;
 mod words;
 
 use ccface_train::faces::FacesEvaluation;
+
+pub(crate) use inspection::inspection_report;
+pub use outcome::{comparison_page, outcome_report};
+pub(crate) use outcome::{headline_metrics, is_headline};
 
 use html::{Element, div, el};
 use material::Material;

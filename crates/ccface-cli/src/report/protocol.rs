@@ -114,7 +114,7 @@ fn three(values: &[f32; 3]) -> String {
     }
 }
 
-fn list(title: &str, facts: Vec<(&'static str, Element)>) -> Element {
+pub(super) fn list(title: &str, facts: Vec<(&'static str, Element)>) -> Element {
     let rows = facts
         .into_iter()
         .flat_map(|(name, value)| [el("dt").text(name), el("dd").push(value)]);
@@ -123,12 +123,12 @@ fn list(title: &str, facts: Vec<(&'static str, Element)>) -> Element {
         .push(el("dl").extend(rows))
 }
 
-fn text(value: impl std::fmt::Display) -> Element {
+pub(super) fn text(value: impl std::fmt::Display) -> Element {
     el("span").text(value)
 }
 
 /// The start of a hash, with the whole of it to copy.
-fn hash(value: &str) -> Element {
+pub(super) fn hash(value: &str) -> Element {
     let short: String = value.chars().take(12).collect();
     if short.len() == value.len() {
         return el("code").text(value);

@@ -139,7 +139,7 @@ fn at_sizes<'a>(
         .collect()
 }
 
-fn header(titles: &[&str]) -> Element {
+pub(super) fn header(titles: &[&str]) -> Element {
     let cells = titles
         .iter()
         .map(|title| el("th").attr("scope", "col").text(title));
@@ -157,11 +157,11 @@ fn heading(name: &str, told: &str, columns: usize) -> Element {
     )
 }
 
-fn number(text: String) -> Element {
+pub(super) fn number(text: String) -> Element {
     el("td").text(text)
 }
 
-fn rate(rate: &Rate) -> Element {
+pub(super) fn rate(rate: &Rate) -> Element {
     match rate {
         Rate::Measured {
             value,

@@ -98,8 +98,9 @@ impl fmt::Display for ModelSummary {
         }
         write!(
             f,
-            "total: {:.2} M parameters, {:.3} GMAC at {}×{}",
+            "total: {:.1} M parameters ({}), {:.2} GMAC at {}×{}",
             mega(self.parameters),
+            self.parameters,
             mega(self.macs) / 1e3,
             self.input,
             self.input

@@ -26,7 +26,7 @@ use ccface_train::{
     run_dir::RunState,
 };
 
-use super::training::{INTERRUPTED, stop_on_interrupt};
+use super::interrupt::{INTERRUPTED, stop_on_interrupt};
 use crate::{CliError, cli::QuickstartArgs, output, progress::Progress, report};
 use plan::{HELD_OUT, PICTURES, Plan, SIZES};
 

@@ -2,6 +2,7 @@
 
 mod curves;
 mod errors;
+pub(crate) mod outcome;
 mod scores;
 
 use super::{

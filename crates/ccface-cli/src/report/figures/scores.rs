@@ -107,7 +107,7 @@ pub(crate) fn scores(material: &Material<'_>, size: usize) -> Vec<Element> {
 }
 
 /// Counts as a density over the scores.
-fn density(histogram: &Histogram, counts: &[usize]) -> Vec<f64> {
+pub(super) fn density(histogram: &Histogram, counts: &[usize]) -> Vec<f64> {
     let total: usize = counts.iter().sum();
     let width = |i: usize| (histogram.edges[i + 1] - histogram.edges[i]).max(1e-12);
     let bins = counts.len().min(histogram.edges.len().saturating_sub(1));
@@ -116,7 +116,7 @@ fn density(histogram: &Histogram, counts: &[usize]) -> Vec<f64> {
         .collect()
 }
 
-fn steps(edges: &[f64], heights: &[f64]) -> Vec<Point> {
+pub(super) fn steps(edges: &[f64], heights: &[f64]) -> Vec<Point> {
     let point = |x, y| Point { x, y, tip: None };
     let mut points = Vec::new();
     for (ends, height) in edges.windows(2).zip(heights) {
