@@ -5,7 +5,12 @@ use std::{fmt::Write, path::Path};
 use ccface_eval::{ComparisonTable, Rate, ResultDocument, compare};
 
 use super::evaluation_output::bootstrap;
-use crate::{CliError, cli::CompareArgs, output, report::comparison_page};
+use crate::{
+    CliError,
+    cli::CompareArgs,
+    output,
+    report::{comparison_page, p_value},
+};
 
 pub(crate) fn run(args: &CompareArgs) -> Result<(), CliError> {
     let documents = args
@@ -64,15 +69,15 @@ fn told(table: &ComparisonTable) -> String {
         for row in &table.paired {
             let _ = writeln!(
                 text,
-                "{:<26}[{}] − [{}]  {:+.2} [{:+.2}, {:+.2}]  p = {:.4}  (McNemar, trials as independent: {:.4})",
+                "{:<26}[{}] − [{}]  {:+.2} [{:+.2}, {:+.2}]  p {}  (McNemar, trials as independent: {})",
                 row.metric,
                 row.b + 1,
                 row.a + 1,
                 100.0 * row.outcome.difference,
                 100.0 * row.outcome.low,
                 100.0 * row.outcome.high,
-                row.holm_p,
-                row.outcome.mcnemar_p,
+                p_value(row.holm_p),
+                p_value(row.outcome.mcnemar_p),
             );
         }
     }

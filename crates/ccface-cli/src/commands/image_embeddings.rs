@@ -49,6 +49,7 @@ pub(super) fn embed(images: &Images<'_>, source: &EmbeddingSource) -> Result<Emb
 
 fn from_file(images: &Images<'_>, file: &Path, names: Option<&Path>) -> Result<Embedded, CliError> {
     let matrix = read_matrix(file)?;
+    finite(file, &matrix.data, matrix.columns)?;
     let mut warnings = Vec::new();
     let rows = match names {
         Some(path) => by_name(images, matrix, path, &mut warnings)?,
@@ -71,6 +72,20 @@ fn from_file(images: &Images<'_>, file: &Path, names: Option<&Path>) -> Result<E
         },
         warnings,
     })
+}
+
+/// Refuses NaN and infinity with the file, row and column.
+pub(super) fn finite(file: &Path, data: &[f32], columns: usize) -> Result<(), CliError> {
+    match data.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(CliError::Usage(format!(
+            "{}: row {} holds {} at column {} (counted from 0); write a row of zeros for an image that failed",
+            file.display(),
+            at / columns.max(1),
+            data[at],
+            at % columns.max(1)
+        ))),
+    }
 }
 
 /// The rows of `matrix`, whose names stand in the file `names`, in the order of `images`.

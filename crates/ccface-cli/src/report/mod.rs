@@ -24,7 +24,7 @@ use ccface_train::faces::FacesEvaluation;
 
 pub(crate) use inspection::inspection_report;
 pub use outcome::{comparison_page, outcome_report};
-pub(crate) use outcome::{headline_metrics, is_headline};
+pub(crate) use outcome::{headline_metrics, is_headline, p_value};
 
 use html::{Element, div, el};
 use material::Material;

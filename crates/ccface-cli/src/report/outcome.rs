@@ -147,8 +147,8 @@ pub fn comparison_page(table: &ComparisonTable) -> String {
             .push(number(count(row.outcome.n)))
             .push(number(count(row.outcome.only_a)))
             .push(number(count(row.outcome.only_b)))
-            .push(number(format!("{:.4}", row.outcome.mcnemar_p)))
-            .push(number(format!("{:.4}", row.holm_p)))
+            .push(number(p_value(row.outcome.mcnemar_p)))
+            .push(number(p_value(row.holm_p)))
     });
     let paired = el("table")
         .attr("class", "figures")
@@ -157,10 +157,10 @@ pub fn comparison_page(table: &ComparisonTable) -> String {
             "points",
             "interval",
             "trials",
-            "only the first right",
-            "only the second right",
-            "McNemar p",
-            "p after Holm",
+            "first only",
+            "second only",
+            "McNemar",
+            "p, Holm",
         ]))
         .push(el("tbody").extend(tests));
     let mut sections = vec![Section::new(
@@ -180,7 +180,7 @@ pub fn comparison_page(table: &ComparisonTable) -> String {
             "Paired tests",
             "The same trials by two models",
             vec![
-                lead("Differences in points of a per cent on the very same trials, with a subject-level bootstrap interval; p-values are adjusted by Holm over all rows. McNemar’s test takes trials as independent."),
+                lead("Differences in points of a per cent on the very same trials, with a subject-level bootstrap interval; p-values are adjusted by Holm over all rows. McNemar’s test takes trials as independent. First only, second only: trials that one of the two alone got right."),
                 scroll("Paired tests", paired),
             ],
         ));
@@ -195,6 +195,15 @@ pub fn comparison_page(table: &ComparisonTable) -> String {
     }
     let title = format!("Comparison: {}", table.protocol);
     page::document(&title, "CCFace comparison", vec![names], sections, &foot())
+}
+
+/// A p-value; none is ever zero.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 1e-4 {
+        "< 0.0001".into()
+    } else {
+        format!("{p:.4}")
+    }
 }
 
 fn signed(share: f64) -> String {
@@ -226,13 +235,13 @@ fn summary(document: &ResultDocument) -> Vec<Element> {
                 value, low, high, ..
             } => {
                 format!(
-                    "{words} {} ({} to {})",
+                    "{words}: {} ({} to {})",
                     percent(*value),
                     percent(*low),
                     percent(*high)
                 )
             }
-            Rate::Insufficient { insufficient } => format!("{words} not known: {insufficient}"),
+            Rate::Insufficient { insufficient } => format!("{words}: not known, {insufficient}"),
         })
     };
     let told: Vec<String> = [
@@ -271,7 +280,7 @@ fn metrics(document: &ResultDocument) -> Element {
         .push(el("tbody").extend(rows));
     div("").push(scroll("Metrics", table)).push(
         el("p").attr("class", "caption").text(format!(
-            "All rates in per cent. Small print: {}\u{a0}% intervals, {}. † fewer than 30 errors stand behind the figure: low confidence. {}.",
+            "All rates in per cent. Small print: {}\u{a0}% intervals, {}. † fewer than 30 errors stand behind the figure: low confidence. Threshold rule: {}.",
             100.0 * document.statistics.level,
             document.statistics.interval,
             document.protocol.threshold_rule,

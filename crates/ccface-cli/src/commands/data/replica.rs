@@ -39,6 +39,8 @@ pub(crate) fn run(args: &ReplicaArgs) -> Result<(), CliError> {
 fn picture(image: &ReplicaImage, size: u32) -> Vec<u8> {
     let who = blake3::hash(image.label.as_bytes());
     let who = who.as_bytes();
+    let own = blake3::hash(&image.number.to_le_bytes());
+    let own = own.as_bytes();
     let picture = RgbImage::from_fn(size, size, |x, y| {
         let place = |v: u32, k: usize| {
             let cycles = f32::from(who[k] % 4 + 1);
@@ -46,10 +48,10 @@ fn picture(image: &ReplicaImage, size: u32) -> Vec<u8> {
                 * (v as f32 / size as f32 * cycles + f32::from(who[k + 1]) / 256.0))
                 .sin()
         };
-        let own = (image.number as u32 * 31 + x * 7 + y * 13) % 16;
+        let own = own[((x + y * size) % 32) as usize] % 32;
         Rgb([0, 8, 16].map(|k| {
             let wave = 50.0 * (place(x, k) + place(y, k + 4));
-            (120.0 + wave) as u8 + own as u8
+            (120.0 + wave) as u8 + own
         }))
     });
     let mut bytes = Cursor::new(Vec::new());

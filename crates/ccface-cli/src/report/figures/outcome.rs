@@ -173,7 +173,7 @@ fn cmc(document: &ResultDocument) -> Option<Element> {
             scale: x,
         },
         y: shares(
-            "mated probes with a mate at or before the rank",
+            "mated probes found",
             Scale::new(Spread::Linear, bottom.min(0.9), 1.0),
         ),
         series: vec![line("CMC", points.collect())],
