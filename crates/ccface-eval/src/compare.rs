@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::Bootstrap;
 use crate::error::{EvalError, Result};
-use crate::paired_test::{PairedOutcome, holm, paired_test};
+use crate::paired_test::{NonInferiority, PairedOutcome, holm, non_inferiority, paired_test};
 use crate::rate::Rate;
 use crate::result::ResultDocument;
 
@@ -44,6 +44,9 @@ pub struct PairedRow {
     /// B against A.
     #[serde(flatten)]
     pub outcome: PairedOutcome,
+    /// Whether B is at most the asked margin worse than A.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub non_inferiority: Option<NonInferiority>,
     /// The bootstrap's p-value, adjusted by Holm over all rows of the table.
     pub holm_p: f64,
 }
@@ -53,11 +56,15 @@ pub struct PairedRow {
 /// The tests are Holm-adjusted over all of them together. EER has no per-trial outcome, so it is compared by its
 /// intervals alone.
 ///
+/// With a `margin`, every test also says whether the later document is at most that much worse (non-inferiority).
+///
 /// # Errors
-/// Fewer than two documents, or documents of different protocols, which must never be compared.
+/// Fewer than two documents, documents of different protocols, which must never be compared, or a margin outside
+/// (0, 1).
 pub fn compare(
     documents: &[(String, ResultDocument)],
     bootstrap: &Bootstrap,
+    margin: Option<f64>,
 ) -> Result<ComparisonTable> {
     let [(first_name, first), rest @ ..] = documents else {
         return Err(EvalError::NotComparable {
@@ -114,7 +121,7 @@ pub fn compare(
     let mut paired = Vec::new();
     for a in 0..documents.len() {
         for b in a + 1..documents.len() {
-            let rows = paired_rows(documents, a, b, bootstrap)?;
+            let rows = paired_rows(documents, a, b, bootstrap, margin)?;
             if rows.is_empty() {
                 warnings.push(format!(
                     "{} and {} hold no outcomes of the same trials: no paired test; overlapping intervals settle nothing",
@@ -147,6 +154,7 @@ fn paired_rows(
     a: usize,
     b: usize,
     bootstrap: &Bootstrap,
+    margin: Option<f64>,
 ) -> Result<Vec<PairedRow>> {
     let mut rows = Vec::new();
     for (kind, trials_a) in &documents[a].1.trials {
@@ -159,11 +167,14 @@ fn paired_rows(
         for metric in trials_a.hits.keys() {
             if let (Some(hits_a), Some(hits_b)) = (trials_a.unpack(metric), trials_b.unpack(metric))
             {
+                let people = &trials_a.subjects;
+                let not_worse = |m| non_inferiority(people, &hits_a, &hits_b, m, bootstrap);
                 rows.push(PairedRow {
                     metric: metric.clone(),
                     a,
                     b,
-                    outcome: paired_test(&trials_a.subjects, &hits_a, &hits_b, bootstrap)?,
+                    outcome: paired_test(people, &hits_a, &hits_b, bootstrap)?,
+                    non_inferiority: margin.map(not_worse).transpose()?,
                     holm_p: 1.0,
                 });
             }
@@ -209,14 +220,18 @@ mod tests {
             ("worse.json".to_owned(), probe_document(6.0)),
             ("better.json".to_owned(), probe_document(2.5)),
         ];
-        let table = compare(&documents, &Bootstrap::default()).unwrap();
+        let table = compare(&documents, &Bootstrap::default(), Some(0.02)).unwrap();
         let rank1 = table.paired.iter().find(|r| r.metric == "rank1").unwrap();
         assert!(rank1.outcome.difference > 0.1 && rank1.holm_p < 0.01);
         assert!(rank1.holm_p >= rank1.outcome.bootstrap_p);
         let row = table.metrics.iter().find(|r| r.metric == "rank1").unwrap();
         let values: Vec<f64> = row.rates.iter().flatten().filter_map(Rate::value).collect();
         assert!((values[1] - values[0] - rank1.outcome.difference).abs() < 1e-9);
+        assert!(
+            rank1.non_inferiority.unwrap().shown && rank1.non_inferiority.unwrap().margin == 0.02
+        );
         assert!(table.warnings.is_empty());
+        assert!(compare(&documents, &Bootstrap::default(), Some(1.5)).is_err());
     }
 
     #[test]
@@ -225,10 +240,10 @@ mod tests {
         let mut b = a.clone();
         b.protocol.name = "scface/ft80".into();
         let boot = Bootstrap::default();
-        let error = compare(&[("a".into(), a.clone()), ("b".into(), b)], &boot).unwrap_err();
+        let error = compare(&[("a".into(), a.clone()), ("b".into(), b)], &boot, None).unwrap_err();
         assert!(error.to_string().contains("scface/ft80"));
-        assert!(compare(&[("a".into(), a)], &boot).is_err());
-        assert!(compare(&[], &boot).is_err());
+        assert!(compare(&[("a".into(), a)], &boot, None).is_err());
+        assert!(compare(&[], &boot, None).is_err());
     }
 
     #[test]
@@ -237,7 +252,7 @@ mod tests {
             ("a".into(), document(2.0, 10)),
             ("b".into(), document(2.0, 12)),
         ];
-        let table = compare(&documents, &Bootstrap::default()).unwrap();
+        let table = compare(&documents, &Bootstrap::default(), None).unwrap();
         assert!(table.paired.is_empty());
         assert!(table.warnings.iter().any(|w| w.contains("no paired test")));
         assert!(

@@ -27,6 +27,8 @@ pub struct EmbeddingSet {
 pub(crate) struct Checked {
     pub(crate) rows: Embeddings,
     pub(crate) labels: Vec<Subject>,
+    /// The place of each row in the set as it was given.
+    pub(crate) origin: Vec<usize>,
     pub(crate) failed: usize,
 }
 
@@ -50,10 +52,12 @@ impl EmbeddingSet {
         let (rows, failed) = Embeddings::new_excluding_zeros(self.data, dim)?;
         let mut next_failed = failed.iter().copied().peekable();
         let mut numbers = Vec::with_capacity(rows.len());
+        let mut origin = Vec::with_capacity(rows.len());
         for (row, label) in self.labels.iter().enumerate() {
             if next_failed.next_if_eq(&row).is_some() {
                 continue;
             }
+            origin.push(row);
             let label = label.trim();
             // Every distractor is a person of its own, known to nobody.
             numbers.push(if label == DISTRACTOR {
@@ -65,6 +69,7 @@ impl EmbeddingSet {
         Ok(Checked {
             rows,
             labels: numbers,
+            origin,
             failed: failed.len(),
         })
     }
@@ -139,6 +144,7 @@ pub(crate) fn without_duplicates(
         Checked {
             rows: set.rows.select(&kept)?,
             labels: kept.iter().map(|&i| set.labels[i]).collect(),
+            origin: kept.iter().map(|&i| set.origin[i]).collect(),
             failed: set.failed,
         },
         dropped,

@@ -18,6 +18,7 @@ use crate::result::{ResultDocument, Trials};
 use crate::rng::Stream;
 use crate::search::cosine;
 use crate::similarity::{Pairs, cross_comparisons};
+use crate::worst::{add_worst, extremes};
 
 /// Evaluates a probe set against a gallery, or against itself where no gallery is given.
 ///
@@ -77,10 +78,8 @@ pub fn evaluate_embeddings(
         .metrics
         .insert("fte/probe".into(), failure_rate(probe.failed, probes_given));
     count_exclusions(&mut document, "probe", probe.failed, 0);
-    let (gallery_rows, gallery_labels) = match &gallery {
-        Some(gallery) => (&gallery.rows, &gallery.labels),
-        None => (&probe.rows, &probe.labels),
-    };
+    let against = gallery.as_ref().unwrap_or(&probe);
+    let (gallery_rows, gallery_labels) = (&against.rows, &against.labels);
     let counts = &mut document.protocol.counts;
     counts.insert("probes".into(), probe.rows.len());
     counts.insert("gallery".into(), gallery_rows.len());
@@ -137,6 +136,19 @@ pub fn evaluate_embeddings(
         }
     } else {
         add_verification(&mut document, &comparisons, config, true)?;
+        let sides = (&probe.rows, &probe.labels[..]);
+        let (genuine, impostor) = extremes(sides, (gallery_rows, gallery_labels), own_gallery);
+        let given = |list: Vec<(f64, usize, usize)>| {
+            let row =
+                |(score, i, j): (f64, usize, usize)| (score, probe.origin[i], against.origin[j]);
+            list.into_iter().map(row).collect()
+        };
+        add_worst(
+            &mut document,
+            given(genuine),
+            given(impostor),
+            config.common_far,
+        );
     }
     let outcomes = if gallery_rows.len() < 2 && own_gallery {
         Vec::new()

@@ -12,6 +12,7 @@ use crate::rate::Rate;
 use crate::result::{ResultDocument, Trials};
 use crate::search::cosine;
 use crate::similarity::check_labels;
+use crate::worst::add_worst;
 
 /// Folds of the LFW protocol.
 const FOLDS: usize = 10;
@@ -35,6 +36,7 @@ pub fn evaluate_pairs(
     }
     let mut document = new_document("pairs", config);
     let mut comparisons = Comparisons::default();
+    let (mut genuine, mut impostor) = (Vec::new(), Vec::new());
     let (mut distances, mut same, mut first) = (Vec::new(), Vec::new(), Vec::new());
     for (index, pair) in pairs.iter().enumerate() {
         if pair.a.max(pair.b) >= images.len() {
@@ -61,11 +63,12 @@ pub fn evaluate_pairs(
         distances.push(2.0 - 2.0 * score);
         same.push(pair.same);
         first.push(probe);
-        let list = if pair.same {
-            &mut comparisons.genuine
+        let (list, scored) = if pair.same {
+            (&mut comparisons.genuine, &mut genuine)
         } else {
-            &mut comparisons.impostor
+            (&mut comparisons.impostor, &mut impostor)
         };
+        scored.push((score, pair.a, pair.b));
         list.push(Comparison {
             score,
             probe,
@@ -73,6 +76,7 @@ pub fn evaluate_pairs(
         });
     }
     add_verification(&mut document, &comparisons, config, labels.is_some())?;
+    add_worst(&mut document, genuine, impostor, config.common_far);
     let accuracy = fold_accuracy(&distances, &same, FOLDS)?;
     let right = accuracy.correct.iter().filter(|c| **c).count();
     let ends = config.bootstrap.share(&first, &accuracy.correct)?;

@@ -89,6 +89,7 @@ pub(crate) fn new_document(name: &str, config: &EvaluationConfig) -> ResultDocum
         sizes: Vec::new(),
         reject: Vec::new(),
         trials: BTreeMap::new(),
+        worst: None,
         warnings: Vec::new(),
     }
 }

@@ -37,6 +37,7 @@ mod similarity;
 mod threshold;
 mod verification;
 mod weighted_curve;
+mod worst;
 
 pub use bootstrap::{Bootstrap, TarInterval, VerificationIntervals, ends};
 pub use by_size::{
@@ -73,3 +74,4 @@ pub use search::{Candidate, TopK};
 pub use similarity::{Pairs, cross_comparisons, cross_scores, scores_between};
 pub use threshold::CalibratedThreshold;
 pub use verification::{Eer, Histogram, OperatingPoint, Rule, Scores};
+pub use worst::{WorstError, WorstErrors};

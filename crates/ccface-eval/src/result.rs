@@ -10,6 +10,7 @@ use crate::open_set::Tpir;
 use crate::rate::Rate;
 use crate::reject::RejectCurve;
 use crate::verification::{Histogram, OperatingPoint};
+use crate::worst::WorstErrors;
 
 /// The schema's name and version. A reader refuses what it does not know; fields may be added within a version.
 pub const SCHEMA: &str = "ccface-evaluation/1";
@@ -46,6 +47,9 @@ pub struct ResultDocument {
     /// Outcomes per trial, for paired tests between documents: `genuine` comparisons and `probes`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub trials: BTreeMap<String, Trials>,
+    /// The comparisons that went most wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<WorstErrors>,
     /// What a reader must know: exclusions, duplicates, small samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -259,6 +259,10 @@ pub(crate) struct CompareArgs {
     /// Write the comparison as one HTML page.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Also ask whether each later result is at most this much worse than an earlier one (non-inferiority): 0.01 is
+    /// one point of a per cent.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) margin: Option<f64>,
     #[command(flatten)]
     pub(crate) intervals: IntervalArgs,
 }

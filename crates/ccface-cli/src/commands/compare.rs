@@ -9,7 +9,7 @@ use crate::{
     CliError,
     cli::CompareArgs,
     output,
-    report::{comparison_page, p_value},
+    report::{comparison_page, non_inferiority, p_value},
 };
 
 pub(crate) fn run(args: &CompareArgs) -> Result<(), CliError> {
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), CliError> {
         .iter()
         .map(|path| Ok((path.display().to_string(), read(path)?)))
         .collect::<Result<Vec<_>, CliError>>()?;
-    let table = compare(&documents, &bootstrap(&args.intervals)?)?;
+    let table = compare(&documents, &bootstrap(&args.intervals)?, args.margin)?;
     for warning in &table.warnings {
         output::note(&format!("note: {warning}"));
     }
@@ -79,6 +79,9 @@ fn told(table: &ComparisonTable) -> String {
                 p_value(row.holm_p),
                 p_value(row.outcome.mcnemar_p),
             );
+            if let Some(told) = non_inferiority(row) {
+                let _ = writeln!(text, "{:<26}{told}", "");
+            }
         }
     }
     text

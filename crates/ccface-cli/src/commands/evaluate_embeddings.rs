@@ -8,7 +8,7 @@ use super::{
     evaluation_output::{settings, write},
     image_embeddings::finite,
 };
-use crate::{CliError, cli::EmbeddingsArgs};
+use crate::{CliError, cli::EmbeddingsArgs, report::WorstFaces};
 
 pub(crate) fn run(args: &EmbeddingsArgs) -> Result<(), CliError> {
     let config = settings(&args.options)?;
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &EmbeddingsArgs) -> Result<(), CliError> {
     };
     let mut document = evaluate_embeddings(probe, gallery, &config)?;
     document.protocol.alignment = Some("unknown: embeddings were given".into());
-    write(&mut document, &args.options)
+    write(&mut document, &args.options, &|_| WorstFaces::default())
 }
 
 fn read(embeddings: &Path, labels: &Path) -> Result<EmbeddingSet, CliError> {

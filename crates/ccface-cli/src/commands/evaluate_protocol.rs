@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use ccface_data::{
-    DataError, FaceSource,
+    DataError, FaceImage as Picture, FaceSource,
     decode::{DecodeLimits, decode_rgb},
     source::VerificationSet,
 };
 use ccface_eval::{
-    EmbeddingSet, Embeddings, EvalError, Labels, ResultDocument, evaluate_embeddings,
+    EmbeddingSet, Embeddings, EvalError, Labels, ResultDocument, WorstError, evaluate_embeddings,
     evaluate_pairs,
     protocol::{
         Completeness, FaceImage, ImagePair, Protocol, csv_lists, lfw,
@@ -30,6 +30,7 @@ use crate::{
         SurvfaceArgs, SurvfaceTask, TinyfaceArgs,
     },
     output,
+    report::WorstFaces,
 };
 
 pub(crate) fn tinyface(args: &TinyfaceArgs) -> Result<(), CliError> {
@@ -248,7 +249,47 @@ fn evaluate(
         document
     };
     describe(&mut document, protocol, facts, notes);
-    write(&mut document, options)
+    name_worst(&mut document, &images.names, protocol);
+    write(&mut document, options, &|document| {
+        worst_faces(document, protocol, read)
+    })
+}
+
+/// Where the second image of an error stands in the list of all images: the gallery follows the probes.
+fn second(protocol: &Protocol, row: usize) -> usize {
+    let listed = !protocol.pairs.is_empty() || protocol.gallery.is_empty();
+    row + if listed { 0 } else { protocol.probe.len() }
+}
+
+fn name_worst(document: &mut ResultDocument, names: &[String], protocol: &Protocol) {
+    let Some(worst) = &mut document.worst else {
+        return;
+    };
+    let all = worst.false_matches.iter_mut();
+    for error in all.chain(&mut worst.false_non_matches) {
+        let name = |i: usize| names.get(i).cloned();
+        error.names = name(error.probe).zip(name(second(protocol, error.gallery)));
+    }
+}
+
+/// The pictures of the worst errors; one that cannot be read any more is left out.
+fn worst_faces(
+    document: &ResultDocument,
+    protocol: &Protocol,
+    read: &dyn Fn(usize) -> Result<RgbImage, DataError>,
+) -> WorstFaces {
+    let face = |i: usize| Some(Picture::from_rgb8(&read(i).ok()?));
+    let faces = |errors: &[WorstError]| {
+        let pair = |e: &WorstError| [face(e.probe), face(second(protocol, e.gallery))];
+        errors.iter().map(pair).collect()
+    };
+    document
+        .worst
+        .as_ref()
+        .map_or_else(WorstFaces::default, |worst| WorstFaces {
+            false_matches: faces(&worst.false_matches),
+            false_non_matches: faces(&worst.false_non_matches),
+        })
 }
 
 /// Who is on the images of listed pairs, where the names say so without contradicting the list.

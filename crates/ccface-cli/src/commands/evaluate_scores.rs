@@ -7,7 +7,7 @@ use ccface_eval::{
 };
 
 use super::evaluation_output::{settings, write};
-use crate::{CliError, cli::ScoresArgs};
+use crate::{CliError, cli::ScoresArgs, report::WorstFaces};
 
 pub(crate) fn run(args: &ScoresArgs) -> Result<(), CliError> {
     let config = settings(&args.options)?;
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &ScoresArgs) -> Result<(), CliError> {
     if let Some(path) = &args.calibration {
         calibrate(&mut document, &rows, path, &config.fars)?;
     }
-    write(&mut document, &args.options)
+    write(&mut document, &args.options, &|_| WorstFaces::default())
 }
 
 fn read(path: &Path) -> Result<Vec<ScoreRow>, CliError> {

@@ -8,7 +8,7 @@ use crate::{
     CliError,
     cli::{EvaluationOptions, IntervalArgs},
     output,
-    report::{headline_metrics, is_headline, outcome_report},
+    report::{WorstFaces, headline_metrics, is_headline, outcome_report},
 };
 
 /// The settings that these flags mean: CMC ranks from 1 to 20, and the rest as given.
@@ -50,10 +50,12 @@ pub(super) fn bootstrap(args: &IntervalArgs) -> Result<Bootstrap, CliError> {
     })
 }
 
-/// Writes the result wherever the flags want it; a table goes to standard output unless something else does.
+/// Writes the result wherever the flags want it; a table goes to standard output unless something else does. `faces`
+/// gives the pictures of the worst errors for a page.
 pub(super) fn write(
     document: &mut ResultDocument,
     options: &EvaluationOptions,
+    faces: &dyn Fn(&ResultDocument) -> WorstFaces,
 ) -> Result<(), CliError> {
     if let Some(trials) = document.trials.get_mut("probes") {
         // Twenty ranks that say nearly the same would only weaken Holm's adjustment.
@@ -68,7 +70,7 @@ pub(super) fn write(
         output::write_to(path, text)
     };
     if let Some(path) = &options.html {
-        put(path, &outcome_report(document))?;
+        put(path, &outcome_report(document, &faces(document)))?;
     }
     if let Some(path) = &options.csv {
         put(path, &document.to_csv())?;

@@ -19,12 +19,14 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod words;
+mod worst;
 
 use ccface_train::faces::FacesEvaluation;
 
 pub(crate) use inspection::inspection_report;
 pub use outcome::{comparison_page, outcome_report};
-pub(crate) use outcome::{headline_metrics, is_headline, p_value};
+pub(crate) use outcome::{headline_metrics, is_headline, non_inferiority, p_value};
+pub use worst::WorstFaces;
 
 use html::{Element, div, el};
 use material::Material;

@@ -1,6 +1,6 @@
 //! The page of one result document, and that of several side by side.
 
-use ccface_eval::{ComparisonTable, GroupTable, Rate, ResultDocument};
+use ccface_eval::{ComparisonTable, GroupTable, PairedRow, Rate, ResultDocument};
 
 use super::{
     figures,
@@ -9,6 +9,7 @@ use super::{
     page::{self, Section, lead, scroll},
     protocol::{hash, list, text},
     table::{header, number, rate},
+    worst::{WorstFaces, worst_errors},
 };
 
 /// The ranks that tables show and paired tests are kept of.
@@ -42,8 +43,9 @@ fn natural(name: &str) -> (String, usize) {
     }
 }
 
-/// The result of an evaluation of scores, embeddings or a named protocol, as one HTML page without external assets.
-pub fn outcome_report(document: &ResultDocument) -> String {
+/// The result of an evaluation of scores, embeddings or a named protocol, as one HTML page without external assets;
+/// `faces` are the pictures of its worst errors, as far as there are any.
+pub fn outcome_report(document: &ResultDocument, faces: &WorstFaces) -> String {
     let mut sections = vec![Section::new(
         "figures",
         "Figures",
@@ -81,6 +83,14 @@ pub fn outcome_report(document: &ResultDocument) -> String {
             "Open set",
             "Search for people who may not be there",
             vec![open_set(document)],
+        ));
+    }
+    if let Some(worst) = &document.worst {
+        sections.push(Section::new(
+            "worst",
+            "Worst errors",
+            "What went most wrong",
+            worst_errors(worst, faces),
         ));
     }
     if !document.thresholds.is_empty() {
@@ -174,6 +184,11 @@ pub fn comparison_page(table: &ComparisonTable) -> String {
             scroll("Metrics side by side", side),
         ],
     )];
+    let margins: Vec<String> = table
+        .paired
+        .iter()
+        .filter_map(|row| Some(format!("{}: {}", row.metric, non_inferiority(row)?)))
+        .collect();
     if !table.paired.is_empty() {
         sections.push(Section::new(
             "paired",
@@ -182,6 +197,7 @@ pub fn comparison_page(table: &ComparisonTable) -> String {
             vec![
                 lead("Differences in points of a per cent on the very same trials, with a subject-level bootstrap interval; p-values are adjusted by Holm over all rows. McNemar’s test takes trials as independent. First only, second only: trials that one of the two alone got right."),
                 scroll("Paired tests", paired),
+                notes(&margins),
             ],
         ));
     }
@@ -195,6 +211,19 @@ pub fn comparison_page(table: &ComparisonTable) -> String {
     }
     let title = format!("Comparison: {}", table.protocol);
     page::document(&title, "CCFace comparison", vec![names], sections, &foot())
+}
+
+/// `[2] is at most 1 points worse than [1]: shown (…)`, where a margin was asked for.
+pub(crate) fn non_inferiority(row: &PairedRow) -> Option<String> {
+    let found = row.non_inferiority?;
+    Some(format!(
+        "[{}] is at most {} points worse than [{}]: {} (one-sided bound {})",
+        row.b + 1,
+        100.0 * found.margin,
+        row.a + 1,
+        if found.shown { "shown" } else { "not shown" },
+        signed(found.lower_bound)
+    ))
 }
 
 /// A p-value; none is ever zero.
@@ -492,7 +521,7 @@ mod tests {
 
     #[test]
     fn the_page_has_every_part_and_no_foreign_markup() {
-        let html = outcome_report(&document(0.4));
+        let html = outcome_report(&document(0.4), &WorstFaces::default());
         for part in [
             "figures",
             "charts",
@@ -523,7 +552,7 @@ mod tests {
             ("a<b>.json".to_owned(), document(0.2)),
             ("c.json".to_owned(), document(0.4)),
         ];
-        let table = compare(&documents, &Bootstrap::default()).unwrap();
+        let table = compare(&documents, &Bootstrap::default(), None).unwrap();
         let html = comparison_page(&table);
         assert!(html.contains("a&lt;b&gt;.json") && html.contains("tar@far=0.01: [2] − [1]"));
     }
