@@ -7,6 +7,7 @@ mod cli;
 mod data_cli;
 mod end_to_end;
 mod evaluate_cli;
+mod fuzz_corpora;
 mod golden;
 #[path = "../oracle/mod.rs"]
 mod oracle;

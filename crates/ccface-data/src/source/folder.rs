@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::{FaceSource, Hash};
+use super::{FaceSource, Hash, content};
 use crate::decode::{DecodeLimits, decode_rgb, sniff};
 use crate::error::{DataError, ImageProblem};
 use crate::split::Selection;
@@ -51,7 +51,7 @@ impl Default for FolderOptions {
 /// with a dot, are passed over; every other file in an identity's folder counts as an image, whatever its
 /// extension. Selected identities are numbered densely from 0.
 ///
-/// [`hash`](FaceSource::hash) covers every image's name and content.
+/// [`hash`](FaceSource::hash) covers every image's name and content, or that it cannot be read.
 #[derive(Debug)]
 pub struct ImageFolder {
     root: PathBuf,
@@ -303,8 +303,8 @@ impl FaceSource for ImageFolder {
         }
         let images: Vec<Hash> = (0..self.len())
             .into_par_iter()
-            .map(|i| self.image_hash(i))
-            .collect::<Result<_, _>>()?;
+            .map(|i| content(self, i))
+            .collect();
         let mut hasher = blake3::Hasher::new();
         for (i, image) in images.iter().enumerate() {
             hasher.update(self.name(i).as_bytes());

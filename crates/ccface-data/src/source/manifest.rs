@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use image::RgbImage;
 
 use super::folder::read_capped;
-use super::{FaceSource, Hash, Rejected};
+use super::{FaceSource, Hash, Rejected, content};
 use crate::decode::{DecodeLimits, decode_rgb};
 use crate::error::{DataError, ImageProblem};
 use crate::split::{Selection, nearest};
@@ -19,7 +19,7 @@ use crate::split::{Selection, nearest};
 /// [`rejected`](FaceSource::rejected). Identities and groups are numbered in byte order of their names; images come
 /// in the order of their rows.
 ///
-/// [`hash`](FaceSource::hash) covers every image's path, identity, group and content.
+/// [`hash`](FaceSource::hash) covers every image's path, identity, group and content, or that it cannot be read.
 #[derive(Debug)]
 pub struct Manifest {
     root: PathBuf,
@@ -281,7 +281,7 @@ impl FaceSource for Manifest {
                 hasher.update(text.as_bytes());
                 hasher.update(&[0]);
             }
-            hasher.update(&self.image_hash(i)?);
+            hasher.update(&content(self, i));
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
@@ -312,6 +312,24 @@ impl FaceSource for Manifest {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_row_whose_file_is_missing_is_found_when_read_and_leaves_the_rest_in_use() {
+        let dir = folder();
+        let file = open(
+            dir.path(),
+            "l.csv",
+            "path,identity\n3.png,x\ngone.png,x\na/1.png,y\n",
+            None,
+        )
+        .unwrap();
+        let seen = crate::inspect(&file).unwrap();
+        assert_eq!((seen.images, seen.unreadable.len()), (3, 1));
+        assert_eq!(seen.unreadable[0].name, "gone.png");
+        let without = file.hash().unwrap();
+        fs::copy(dir.path().join("3.png"), dir.path().join("gone.png")).unwrap();
+        assert_ne!(file.hash().unwrap(), without);
+    }
 
     fn folder() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();

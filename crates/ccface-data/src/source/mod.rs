@@ -126,6 +126,14 @@ pub trait FaceSource: Send + Sync {
     }
 }
 
+/// What image `i` adds to its source's hash: its own hash, or the mark of an image that cannot be read. So one bad
+/// file among millions keeps nobody from using the rest, and the set with it mended is another set.
+fn content(source: &dyn FaceSource, i: usize) -> Hash {
+    source
+        .image_hash(i)
+        .unwrap_or_else(|_| *blake3::hash(b"unreadable").as_bytes())
+}
+
 /// The image indices of each identity, by label, ascending.
 pub fn by_identity(source: &dyn FaceSource) -> Vec<Vec<usize>> {
     let mut members = vec![Vec::new(); source.identities().len()];
