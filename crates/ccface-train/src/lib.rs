@@ -7,9 +7,11 @@
 //! | [`teacher`] | cached embeddings, inherited prototypes |
 //! | [`run`](mod@run) | from a configuration to a saved model |
 //! | [`run_dir`] | what a run leaves behind |
+//! | [`tensorboard`] | event files for TensorBoard |
 //! | [`faces`] | evaluation by face size |
 
 pub mod config;
+mod dashboard;
 mod data;
 mod device;
 pub mod encoder;
@@ -25,6 +27,7 @@ pub mod run_dir;
 mod schedule;
 mod strategy;
 pub mod teacher;
+pub mod tensorboard;
 mod trainee;
 mod validation;
 

@@ -28,6 +28,7 @@ use ccface_model::{
 use crate::{
     RunConfig, Task, TrainError,
     config::{HeadStart, KeySource, TeacherFlip},
+    dashboard::{Dashboard, Length},
     data::{Faces, split_identities},
     encoder::{FaceEncoder, Opened, is_onnx, open_encoder},
     loader::{OneItem, PairLoader},
@@ -551,6 +552,16 @@ fn launch(
             metrics: JsonLines::append(&run.metrics_file())?,
             timing: JsonLines::append(&run.timing_file())?,
         }),
+        dashboard: Dashboard::open(
+            run,
+            config,
+            Length {
+                epochs: config.train.epochs,
+                steps_per_epoch,
+            },
+            plan.teacher.clone(),
+            &plan.record.validation,
+        ),
         outcome: outcome.clone(),
         stop: request.stop.clone(),
         name_of: Arc::new(move |i| {

@@ -119,9 +119,11 @@ impl RunDir {
             for name in [RUN_FILE, "config.toml", "metrics.jsonl", "timing.jsonl"] {
                 remove_if_there(&path.join(name))?;
             }
-            let model = path.join("model");
-            if model.exists() {
-                fs::remove_dir_all(&model).map_err(TrainError::io(&model, "remove"))?;
+            for name in ["model", "tensorboard", "samples"] {
+                let dir = path.join(name);
+                if dir.exists() {
+                    fs::remove_dir_all(&dir).map_err(TrainError::io(&dir, "remove"))?;
+                }
             }
         } else if path.exists()
             && fs::read_dir(path)
@@ -180,6 +182,16 @@ impl RunDir {
     /// The model's directory: weights, card and prototypes.
     pub fn model_dir(&self) -> PathBuf {
         self.path.join("model")
+    }
+
+    /// TensorBoard's event files.
+    pub fn tensorboard_dir(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
+    /// Sample faces and `scores.jsonl`, what teacher and student say of them at each validation.
+    pub fn samples_dir(&self) -> PathBuf {
+        self.path.join("samples")
     }
 
     /// Writes `run.json`.

@@ -27,9 +27,10 @@ use serde_json::Value;
 use crate::{
     TrainError,
     config::{KeySource, RunConfig},
+    dashboard::Dashboard,
     encoder::{FaceEncoder, read_rows, to_tensor, write_planes},
     gradient,
-    metrics::{JsonLines, Report},
+    metrics::{JsonLines, Report, unix_time},
     optimiser,
     schedule::LearningRate,
     trainee::{DistillContext, Running, StepTask, TrainItem, Trainee, int_tensor},
@@ -57,6 +58,8 @@ pub(crate) struct Strategy {
     pub(crate) steps_per_epoch: usize,
     pub(crate) teacher: Option<Arc<dyn FaceEncoder>>,
     pub(crate) streams: Mutex<Streams>,
+    /// For those who watch.
+    pub(crate) dashboard: Dashboard,
     pub(crate) outcome: Arc<Mutex<Outcome>>,
     /// Set from outside to stop after the current step.
     pub(crate) stop: Arc<AtomicBool>,
@@ -416,15 +419,14 @@ impl Strategy {
         ];
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.metrics.write(&head, report)?;
-        let mut timing = Report {
-            samples: report.samples,
-            scalars: Vec::new(),
-        };
+        self.dashboard.step(state.step, report, elapsed);
+        let mut timing = Report::default();
         timing.push("seconds", elapsed.as_secs_f64());
         timing.push(
             "images_per_second",
             report.samples as f64 / elapsed.as_secs_f64().max(1e-9),
         );
+        timing.push("unix_time", unix_time());
         streams.timing.write(&head, &timing)
     }
 
@@ -446,7 +448,7 @@ impl Strategy {
             total_items: 1,
         }));
         let clock = Instant::now();
-        let report = InferenceStep::step(model, set);
+        let report = InferenceStep::step(model, set.clone());
         let head: [(&str, Value); 3] = [
             ("kind", "validation".into()),
             ("epoch", epoch.into()),
@@ -457,8 +459,11 @@ impl Strategy {
             streams.metrics.write(&head, &report)?;
             let mut timing = Report::default();
             timing.push("seconds", clock.elapsed().as_secs_f64());
+            timing.push("unix_time", unix_time());
             streams.timing.write(&head, &timing)?;
         }
+        self.dashboard
+            .validation((epoch, state.step), &report, &set, model);
         self.outcome().last_validation = Some(report.clone());
         let item = TrainingItem::new(report, Progress::new(1, 1, None), Some(epoch), None);
         interrupter.fail_on_error(processor.process_valid(LearnerEvent::ProcessedItem(item)));

@@ -15,7 +15,7 @@ use ccface_model::{Backbone, InputSpec};
 
 use crate::{
     encoder::{to_tensor, write_planes},
-    metrics::Report,
+    metrics::{Bins, Report},
     teacher::{InheritedHead, TeacherEmbeddings},
     validation::ValidationSet,
 };
@@ -69,6 +69,9 @@ pub(crate) struct DistillContext {
     /// Whether the teacher's view shares the student's flip.
     pub(crate) shared_flip: bool,
 }
+
+/// Bins of the margins' distribution in the metrics stream.
+const MARGIN_BINS: usize = 20;
 
 /// Numbers that one step hands to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -196,7 +199,7 @@ impl Trainee {
             "lr_accuracy".into(),
         ]);
         values.push(mean.clone());
-        values.push((margins - mean).powf_scalar(2.0).mean().sqrt());
+        values.push((margins.clone() - mean).powf_scalar(2.0).mean().sqrt());
         values.push(output.target_cosine.mean());
         values.push(output.correct.mean());
         if let Some(share) = output.push_share {
@@ -212,7 +215,15 @@ impl Trainee {
                 None => RunningStatistics::of(&scores),
             };
         }
-        (output.total, read_report(names, values, count), running)
+        // The margins travel to the host behind the numbers, in the same transfer.
+        values.push(margins);
+        let (mut report, margins) = read_report(names, values, count);
+        let widest = distill.objective.config.margin_max;
+        if widest > 0.0 {
+            let bins = Bins::count(&margins, 0.0, widest, MARGIN_BINS);
+            report.histograms.push(("margins".into(), bins));
+        }
+        (output.total, report, running)
     }
 }
 
@@ -238,20 +249,24 @@ fn classify(
         norms: output.norms,
         ..item.running
     };
-    (loss, read_report(names, values, item.batch.len()), running)
+    let (report, _) = read_report(names, values, item.batch.len());
+    (loss, report, running)
 }
 
-/// Reads all numbers of a step in one transfer.
-fn read_report(names: Vec<String>, values: Vec<Tensor<1>>, samples: usize) -> Report {
+/// Reads all numbers of a step in one transfer, and with them what stands behind the named ones.
+fn read_report(names: Vec<String>, values: Vec<Tensor<1>>, samples: usize) -> (Report, Vec<f32>) {
     let row = Tensor::cat(values, 0).inner();
-    let values = crate::encoder::read_rows(row).unwrap_or_else(|_| vec![f32::NAN; names.len()]);
-    Report {
+    let mut values = crate::encoder::read_rows(row).unwrap_or_else(|_| vec![f32::NAN; names.len()]);
+    let rest = values.split_off(names.len().min(values.len()));
+    let report = Report {
         samples,
         scalars: names
             .into_iter()
             .zip(values.into_iter().map(f64::from))
             .collect(),
-    }
+        histograms: Vec::new(),
+    };
+    (report, rest)
 }
 
 pub(crate) fn int_tensor(values: &[usize], device: &burn::tensor::Device) -> Tensor<1, Int> {

@@ -52,7 +52,7 @@ impl ValidationSet {
     pub(crate) fn evaluate(&self, student: &Backbone, context: &StepContext) -> Report {
         let mut report = Report {
             samples: self.faces.len(),
-            scalars: Vec::new(),
+            ..Report::default()
         };
         let rates = self.rates(student, context);
         if let Err(error) = &rates {

@@ -1,9 +1,11 @@
 //! One TOML file per run: its sections, its defaults, its checks.
 
 mod load;
+mod log;
 mod sections;
 
 pub use load::{ConfigSource, nearest};
+pub use log::LogConfig;
 pub use sections::{
     ContrastConfig, DataConfig, HeadConfig, HeadStart, KeySource, ObjectiveSection,
     OptimiserConfig, OptimiserKind, PathChoice, PrototypeKind, Schedule, StudentConfig,
@@ -45,6 +47,8 @@ pub struct RunConfig {
     pub train: TrainSection,
     /// Validation by face size.
     pub validation: ValidationConfig,
+    /// What is written for those who watch.
+    pub log: LogConfig,
 }
 
 /// Which command a configuration is checked for.
@@ -94,6 +98,7 @@ impl RunConfig {
         self.optimiser.check(&mut mistakes);
         self.train.check(&mut mistakes);
         self.validation.check(&mut mistakes);
+        self.log.check(&mut mistakes);
         if let Err(error) = self.device_spec() {
             mistakes.push(error.to_string());
         }
@@ -125,8 +130,12 @@ impl RunConfig {
             .unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
     }
 
-    /// BLAKE3 of the resolved configuration, in hex.
+    /// BLAKE3 of what decides the run, in hex: the resolved configuration with the defaults of `[log]`.
     pub fn hash(&self) -> String {
-        blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
+        let mut decisive = self.clone();
+        decisive.log = LogConfig::default();
+        blake3::hash(decisive.to_toml().as_bytes())
+            .to_hex()
+            .to_string()
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-fn check(mistakes: &mut Vec<String>, ok: bool, message: impl Into<String>) {
+pub(super) fn check(mistakes: &mut Vec<String>, ok: bool, message: impl Into<String>) {
     if !ok {
         mistakes.push(message.into());
     }

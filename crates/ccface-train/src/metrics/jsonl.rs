@@ -35,7 +35,7 @@ impl JsonLines {
         })
     }
 
-    /// Writes `head` and then the report's numbers as one line, and hands it to the system.
+    /// Writes `head`, the report's numbers and its distributions as one line, and hands it to the system.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -50,6 +50,10 @@ impl JsonLines {
                 name.clone(),
                 Number::from_f64(*value).map_or(Value::Null, Value::Number),
             );
+        }
+        for (name, bins) in &report.histograms {
+            let bins = serde_json::to_value(bins).unwrap_or(Value::Null);
+            line.insert(name.clone(), bins);
         }
         let mut text = Value::Object(line).to_string();
         text.push('\n');
@@ -73,6 +77,8 @@ mod tests {
         let mut report = Report::default();
         report.push("loss", 0.5);
         report.push("b", f64::NAN);
+        let bins = crate::metrics::Bins::count(&[0.1], 0.0, 0.5, 2);
+        report.histograms.push(("margins".into(), bins));
         lines
             .write(&[("kind", "step".into()), ("step", 1.into())], &report)
             .unwrap();
@@ -82,7 +88,7 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(
             text,
-            "{\"kind\":\"step\",\"step\":1,\"loss\":0.5,\"b\":null}\n{\"kind\":\"step\"}\n"
+            "{\"kind\":\"step\",\"step\":1,\"loss\":0.5,\"b\":null,\"margins\":{\"low\":0.0,\"high\":0.5,\"counts\":[1,0]}}\n{\"kind\":\"step\"}\n"
         );
     }
 }

@@ -1,8 +1,10 @@
 //! What a step or a validation reports, as burn-train metrics and as raw lines.
 
+mod bins;
 mod jsonl;
 mod scalar;
 
+pub use bins::Bins;
 pub use jsonl::JsonLines;
 pub use scalar::{ScalarKind, ScalarMetric};
 
@@ -17,6 +19,8 @@ pub struct Report {
     pub samples: usize,
     /// Name and value, in the order of the stream.
     pub scalars: Vec<(String, f64)>,
+    /// Name and distribution over the batch.
+    pub histograms: Vec<(String, Bins)>,
 }
 
 impl Report {
@@ -32,6 +36,13 @@ impl Report {
     pub fn push(&mut self, name: impl Into<String>, value: f64) {
         self.scalars.push((name.into(), value));
     }
+}
+
+/// Seconds since 1970, for the streams that hold wall time.
+pub(crate) fn unix_time() -> f64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |time| time.as_secs_f64())
 }
 
 impl ItemLazy for Report {
