@@ -14,3 +14,4 @@ mod oracle;
 mod orl;
 mod properties;
 mod support;
+mod watch;

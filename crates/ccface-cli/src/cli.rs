@@ -2,6 +2,7 @@
 
 mod data;
 mod evaluation;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub(crate) use evaluation::{
     IntervalArgs, Layout, LfwArgs, ReplicaArgs, ScfaceArgs, ScfaceSplit, ScoresArgs, SurvfaceArgs,
     SurvfaceTask, TinyfaceArgs,
 };
+pub(crate) use watch::{TensorboardArgs, WatchArgs};
 
 /// Face recognition that works on low-resolution images: train a student under a high-resolution teacher, evaluate it by face size.
 #[derive(Debug, Parser)]
@@ -36,6 +38,10 @@ pub(crate) enum Command {
     Distill(RunArgs),
     /// Train with a margin softmax and trainable prototypes: a teacher, or the control.
     Train(RunArgs),
+    /// Watch runs on a live page: losses, error by face size, margins, sample faces; while they train and after.
+    Watch(WatchArgs),
+    /// Write an event file for TensorBoard from a run that has none.
+    Tensorboard(TensorboardArgs),
     /// Evaluate a model.
     #[command(subcommand)]
     Evaluate(Box<EvaluateCommand>),

@@ -9,6 +9,7 @@ mod error;
 mod output;
 mod progress;
 pub mod report;
+pub mod watch;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -12,7 +12,9 @@ mod image_embeddings;
 mod interrupt;
 mod model;
 mod quickstart;
+mod tensorboard;
 mod training;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Distill(args) => training::run(Task::Distill, args),
         Command::Train(args) => training::run(Task::Train, args),
+        Command::Watch(args) => watch::run(args),
+        Command::Tensorboard(args) => tensorboard::run(args).map(done),
         Command::Evaluate(command) => evaluate(*command).map(done),
         Command::Model(args) => model::run(&args).map(done),
         Command::Compare(args) => compare::run(&args).map(done),

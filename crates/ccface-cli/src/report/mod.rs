@@ -26,6 +26,7 @@ use ccface_train::faces::FacesEvaluation;
 pub(crate) use inspection::inspection_report;
 pub use outcome::{comparison_page, outcome_report};
 pub(crate) use outcome::{headline_metrics, is_headline, non_inferiority, p_value};
+pub(crate) use page::STYLE;
 pub use worst::WorstFaces;
 
 use html::{Element, div, el};

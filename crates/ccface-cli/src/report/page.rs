@@ -2,7 +2,8 @@
 
 use super::html::{Element, Node, div, el};
 
-const STYLE: &str = include_str!("style.css");
+/// The style of every page.
+pub(crate) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("tips.js");
 
 /// A section: anchor, title in the contents, title on the page, content.
