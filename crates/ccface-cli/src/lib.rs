@@ -6,6 +6,7 @@
 mod cli;
 mod commands;
 mod error;
+mod log_lines;
 mod output;
 mod progress;
 pub mod report;

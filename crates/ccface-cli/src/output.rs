@@ -9,7 +9,7 @@ use std::{
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
 
-use crate::CliError;
+use crate::{CliError, log_lines::LogLines};
 
 /// Starts logging to standard error: warnings, or everything from this project with `--verbose`.
 pub(crate) fn start_logging(verbose: bool) {
@@ -29,6 +29,7 @@ pub(crate) fn start_logging(verbose: bool) {
     ] {
         builder.filter_module(crate_name, level);
     }
+    builder.target(env_logger::Target::Pipe(Box::new(LogLines)));
     // A second start in one process (tests) keeps the first.
     let _ = builder.format_timestamp(None).try_init();
 }

@@ -9,7 +9,7 @@ use std::{
 use ccface_train::{ConfigSource, RunRequest, Task, run_dir::RunState};
 
 use super::interrupt::{INTERRUPTED, stop_on_interrupt};
-use crate::{CliError, cli::RunArgs, output};
+use crate::{CliError, cli::RunArgs, log_lines::HeldBack, output};
 
 pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
     if args.tui && !io::stdout().is_terminal() {
@@ -28,6 +28,8 @@ pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
     }
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(&stop);
+    // A log line would tear the dashboard; they wait until it has left the screen.
+    let held = args.tui.then(HeldBack::new);
     let summary = ccface_train::run(RunRequest {
         task,
         config,
@@ -37,7 +39,9 @@ pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
         tui: args.tui,
         progress: Arc::new(Mutex::new(io::stderr())),
         stop,
-    })?;
+    });
+    drop(held);
+    let summary = summary?;
     let out = summary.out.display();
     match summary.state {
         RunState::Interrupted => {
