@@ -204,6 +204,51 @@ fn equal_runs_write_equal_metrics_with_any_number_of_workers() {
 }
 
 #[test]
+fn what_is_written_for_watchers_changes_neither_metrics_nor_model() {
+    let ground = Ground::new();
+    ground.teacher();
+    let watched = ground.distill("watched", &["log.samples=2"]);
+    let alone = ground.distill("alone", &["log.samples=0", "log.tensorboard=false"]);
+    for file in ["metrics.jsonl", "model/model.safetensors"] {
+        let read = |run: &Path| fs::read(run.join(file)).unwrap();
+        assert!(read(&watched) == read(&alone), "{file} differs");
+    }
+    assert!(!alone.join("tensorboard").exists() && !alone.join("samples").exists());
+    let hash = |run: &Path| {
+        let text = fs::read_to_string(run.join("run.json")).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        record["config_hash"].clone()
+    };
+    assert_eq!(hash(&watched), hash(&alone));
+    assert!(ccface_train::tensorboard::has_events(
+        &watched.join("tensorboard")
+    ));
+    let scores = fs::read_to_string(watched.join("samples/scores.jsonl")).unwrap();
+    let lines: Vec<Value> = scores
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // A validation after each of the two epochs; two people at one size, seen by both networks.
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["people"].as_array().unwrap().len(), 2);
+    let view = &lines[1]["people"][1]["views"][0];
+    assert_eq!(view["size"], 8);
+    for network in ["student", "teacher"] {
+        let same = view[network]["same"].as_f64().unwrap();
+        assert!((-1.0001..=1.0001).contains(&same), "{network}: {same}");
+    }
+    // The teacher does not learn.
+    assert_eq!(
+        view["teacher"],
+        lines[0]["people"][1]["views"][0]["teacher"]
+    );
+    let picture = watched
+        .join("samples")
+        .join(view["picture"].as_str().unwrap());
+    assert_eq!(image::open(picture).unwrap().width(), 32);
+}
+
+#[test]
 fn every_option_of_the_objective_trains() {
     let ground = Ground::new();
     ground.teacher();

@@ -36,7 +36,8 @@ const START: i32 = 1;
 pub struct TensorBoard {
     path: PathBuf,
     file: File,
-    started: bool,
+    /// Step of the last event; none before the first.
+    last: Option<u64>,
     every: u64,
     histogram_every: u64,
 }
@@ -52,7 +53,7 @@ impl TensorBoard {
         let mut board = Self {
             path,
             file,
-            started: false,
+            last: None,
             every: steps.div_ceil(POINTS).max(1),
             histogram_every: steps.div_ceil(HISTOGRAMS).max(1),
         };
@@ -115,10 +116,11 @@ impl TensorBoard {
         if value.is_empty() {
             return Ok(());
         }
-        if !self.started {
-            self.started = true;
+        // A run that was rolled back starts again from there.
+        if self.last.is_none_or(|last| step < last) {
             self.write(time, step, What::SessionLog(SessionLog { status: START }))?;
         }
+        self.last = Some(step);
         self.write(time, step, What::Summary(Summary { value }))
     }
 

@@ -88,6 +88,21 @@ fn a_second_start_gets_a_second_file_and_both_are_seen() {
 }
 
 #[test]
+fn a_run_that_was_rolled_back_says_from_where_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut board = TensorBoard::create(dir.path(), 10).unwrap();
+    for step in [1, 2, 3, 2, 3] {
+        board.step(0.0, step, &report()).unwrap();
+    }
+    let starts: Vec<i64> = events(board.path())
+        .iter()
+        .filter(|event| matches!(event.what, Some(What::SessionLog(_))))
+        .map(|event| event.step)
+        .collect();
+    assert_eq!(starts, [1, 2]);
+}
+
+#[test]
 fn a_long_run_writes_a_bounded_number_of_events() {
     let dir = tempfile::tempdir().unwrap();
     let mut board = TensorBoard::create(dir.path(), 20_000).unwrap();
