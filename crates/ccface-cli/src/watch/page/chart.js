@@ -91,7 +91,8 @@ class Chart {
     if (x1 === x0) { x0 -= 0.5; x1 += 0.5; }
     if (this.options.dots) { const room = (x1 - x0) * 0.03; x0 -= room; x1 += room; }
     if (this.options.zero) { y0 = Math.min(0, y0); y1 = Math.max(y1, this.options.least || 0); }
-    if (y1 === y0) { const half = Math.abs(y1) * 0.1 || 0.5; y1 += half; if (!(this.options.zero && y0 === 0)) y0 -= half; }
+    // What differs by rounding alone is a level line.
+    if (y1 - y0 <= Math.abs(y1) * 1e-6) { const half = Math.abs(y1) * 0.1 || 0.5; y1 += half; if (!(this.options.zero && y0 === 0)) y0 -= half; }
     const pad = (y1 - y0) * 0.06;
     if (!(this.options.zero && y0 === 0)) y0 -= pad;
     y1 += pad;
@@ -124,7 +125,7 @@ class Chart {
     for (const line of this.lines) {
       const kind = line.style || "stroke";
       inside.append(draw("path", { class: `${kind} ${line.tone}`, d: path(line.points, across, down), "stroke-dasharray": kind === "thin" ? "" : line.dash }));
-      if (this.options.dots || line.points.length === 1) {
+      if ((this.options.dots && line.points.length <= 40) || line.points.length === 1) {
         for (const [x, y] of line.points) {
           if (Number.isFinite(y)) inside.append(draw("circle", { class: `dot ${line.tone}`, cx: across(x).toFixed(1), cy: down(y).toFixed(1), r: 4 }));
         }

@@ -82,7 +82,7 @@ class Run {
   }
 
   get phase() {
-    const said = this.facts.state || "unknown";
+    const said = this.facts.state || "reading";
     if (said !== "running") return said;
     if (this.silence > Math.max(60, 20 * (this.secondsPerStep || 0))) return "silent";
     return this.steps.rows.length === 0 ? "starting" : "running";

@@ -74,7 +74,9 @@ function drawHeadline() {
   const busy = runs.filter((run) => ["running", "starting"].includes(run.phase));
   const run = busy[0] || runs[runs.length - 1];
   let text = "No run yet", title = "CCFace";
-  if (busy.length > 1) {
+  if (runs.length > 0 && runs.every((run) => run.phase === "reading")) {
+    text = "Reading the runs";
+  } else if (busy.length > 1) {
     const left = busy.map((r) => r.left).filter((l) => l !== null);
     text = `${busy.length} of ${runs.length} runs are training${left.length ? `; the last is done in about ${clock(Math.max(...left))}` : ""}`;
     title = `${busy.length} runs`;
