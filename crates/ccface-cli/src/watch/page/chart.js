@@ -68,7 +68,9 @@ class Chart {
     new ResizeObserver(() => this.redraw()).observe(this.figure);
     this.svg.addEventListener("pointermove", (event) => this.point(event));
     this.svg.addEventListener("pointerdown", (event) => this.point(event));
-    this.svg.addEventListener("pointerleave", () => this.leave());
+    // A finger that is lifted leaves the tip to be read; the next touch elsewhere takes it away.
+    this.svg.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") this.leave(); });
+    addEventListener("pointerdown", (event) => { if (!this.svg.contains(event.target)) this.leave(); }, { capture: true });
   }
 
   /** `lines`: name, tone, dash, points [[x, y]…], and optionally raw (faint) and style; `along`: what the x axis counts. */
@@ -152,11 +154,12 @@ class Chart {
     let nearest = null;
     for (const line of this.lines) {
       const point = closest(line.points, x);
-      if (!point) continue;
+      // A run that was shorter has nothing to say here.
+      if (!point || Math.abs(point[0] - x) > (x1 - x0) * 0.04 && (x > line.points[line.points.length - 1][0] || x < line.points[0][0])) continue;
       if (nearest === null || Math.abs(point[0] - x) < Math.abs(nearest - x)) nearest = point[0];
       rows.push(make("div", { class: line.tone }, make("i"), make("span", { class: "who" }, line.name), make("b", {}, shown(point[1]))));
     }
-    if (nearest === null) return;
+    if (nearest === null) { this.leave(); return; }
     const place = across(nearest).toFixed(1);
     this.cross.setAttribute("d", `M${place} ${box.top}V${box.bottom}`);
     tip.replaceChildren(make("div", {}, `${this.along} ${placed(nearest)}`), ...rows);

@@ -23,7 +23,9 @@ function columnChart(place, part, name, options = {}) {
     const soft = options.exact ? points : smoothed(points, state.smooth);
     return { name: run.name, tone: run.tone, dash: run.dash, points: soft, raw: options.exact || state.smooth === 0 ? null : points };
   });
-  chart(place, `${part}/${name}`, { title: words(name), ...options }).show(lines, ALONG[state.along]);
+  const key = `${part}/${name}`;
+  if (!charts.has(key) && lines.every((line) => line.points.length === 0)) return;
+  chart(place, key, { title: words(name), ...options }).show(lines, ALONG[state.along]);
 }
 
 function columns() {
