@@ -23,6 +23,7 @@ pub mod renderer;
 pub mod run;
 pub mod run_dir;
 mod schedule;
+mod step;
 mod strategy;
 pub mod teacher;
 mod trainee;

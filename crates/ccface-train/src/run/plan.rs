@@ -1,0 +1,281 @@
+//! What a run is made of: data, teacher, student and their facts, built and checked before anything is trained.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use burn::{nn::LinearConfig, tensor::Device};
+use ccface_data::{FaceSource, ImageFolder};
+use ccface_model::{Backbone, BackboneConfig, InputSpec, OnnxFile, Prototypes, load_model};
+
+use super::{RunRequest, Say, head::Pieces};
+use crate::{
+    RunConfig, Task, TrainError,
+    config::{HeadStart, KeySource},
+    data::{Faces, split_identities},
+    encoder::{FaceEncoder, Opened, is_onnx, open_encoder},
+    run_dir::{RUN_SCHEMA, RunRecord, RunState, TeacherRecord, model_path},
+    teacher::{CacheOutcome, TeacherEmbeddings, embed_source},
+    trainee::{Context, StepContext, Trainee},
+    validation::ValidationSet,
+};
+
+/// Everything a launch needs, built and checked before the run directory exists.
+pub(super) struct Plan {
+    pub(super) config: RunConfig,
+    pub(super) source: Arc<dyn FaceSource>,
+    pub(super) validation: ValidationSet,
+    pub(super) trainee: Option<Trainee>,
+    pub(super) teacher: Option<Arc<dyn FaceEncoder>>,
+    pub(super) backbone: BackboneConfig,
+    pub(super) input: InputSpec,
+    /// What the saved head is, for the frozen case.
+    pub(super) inherited: Option<Prototypes>,
+    pub(super) record: RunRecord,
+    pub(super) card_licence: String,
+    pub(super) cache: Option<CacheOutcome>,
+}
+
+impl Plan {
+    pub(super) fn build(
+        request: &RunRequest,
+        device: &Device,
+        say: &Say,
+    ) -> Result<Self, TrainError> {
+        let mut config = request.config.clone();
+        let data_path = config.data.path.resolve("data.path")?;
+        let split = split_identities(&data_path, &config.data, &config.validation)?;
+        let source: Arc<dyn FaceSource> = Arc::new(ImageFolder::open(&data_path, &split.train)?);
+        say.line(&format!(
+            "data       {} images of {} identities in {}",
+            source.len(),
+            source.identities().len(),
+            data_path.display()
+        ));
+        let training = device.clone().autodiff();
+        let teacher = open_teacher(request.task, &config, device)?;
+        if let Some((path, encoder)) = &teacher {
+            say.line(&format!(
+                "teacher    {} ({} px, {} numbers)",
+                path.display(),
+                encoder.input().size,
+                encoder.dim()
+            ));
+        }
+        let teacher_path = teacher.as_ref().map(|(path, _)| path.as_path());
+        let (student, backbone, input) = open_student(&config, teacher_path, &training)?;
+        config.pairs.student_size = input.size;
+        config.pairs.teacher_size = match (&teacher, config.contrast.keys) {
+            (Some((_, encoder)), KeySource::Teacher) => encoder.input().size,
+            _ => input.size,
+        };
+        say.line(&format!(
+            "student    {} ({} px)",
+            backbone.summary().name,
+            input.size
+        ));
+
+        let labels: Vec<usize> = (0..source.len()).map(|i| source.identity(i)).collect();
+        let mut cache = None;
+        let needs_embeddings =
+            request.task == Task::Distill || config.head.start == HeadStart::ClassMeans;
+        let embeddings = match &teacher {
+            Some((_, encoder)) if needs_embeddings => {
+                let (embeddings, found) = embed_training_images(
+                    request,
+                    &config,
+                    encoder.as_ref(),
+                    source.as_ref(),
+                    say,
+                )?;
+                cache = Some(found);
+                Some(embeddings)
+            }
+            _ => None,
+        };
+        let pieces = Pieces {
+            config: &config,
+            labels: &labels,
+            source: source.as_ref(),
+            device,
+            training: &training,
+        };
+        let (context, head, projector, inherited) = match request.task {
+            Task::Distill => pieces.distill(embeddings, teacher_path, &backbone, say)?,
+            Task::Train => pieces.classify(embeddings, teacher_path, &backbone)?,
+        };
+        let projector = projector.map(|(from, to)| {
+            training.seed(config.seed);
+            LinearConfig::new(from, to).with_bias(false).init(&training)
+        });
+        let trainee = Trainee {
+            student,
+            projector,
+            head,
+            context: Context(Arc::new(StepContext {
+                input: input.clone(),
+                embedding: backbone.embedding(),
+                task: context,
+            })),
+        };
+        let validation = match &split.validation {
+            Some(selection) => {
+                let held_out = ImageFolder::open(&data_path, selection)?;
+                Faces::load(&held_out)?.into_validation(&config.validation.sizes)
+            }
+            None => ValidationSet::empty(),
+        };
+        if !validation.faces.is_empty() {
+            let seen = if split.seen {
+                " (the training identities: a check of the fit)"
+            } else {
+                ""
+            };
+            say.line(&format!(
+                "validation {} images{seen}",
+                validation.faces.len()
+            ));
+        }
+        let teacher_record = teacher.as_ref().map(|(path, encoder)| TeacherRecord {
+            path: path.canonicalize().unwrap_or_else(|_| path.clone()),
+            hash: encoder.hash().into(),
+            input: encoder.input().clone(),
+            licence: encoder.licence().into(),
+        });
+        let mut licences = vec![config.data.licence.clone()];
+        licences.extend(teacher_record.as_ref().map(|t| t.licence.clone()));
+        let record = RunRecord {
+            schema_version: RUN_SCHEMA,
+            ccface_version: env!("CARGO_PKG_VERSION").into(),
+            task: request.task,
+            state: RunState::Running,
+            config_hash: config.hash(),
+            seed: config.seed,
+            device: config.device_spec()?.to_string(),
+            threads: rayon::current_num_threads(),
+            data: data_path.display().to_string(),
+            data_hash: source.hash()?,
+            identities: source.identities().to_vec(),
+            validation: split.validation_names,
+            teacher: teacher_record,
+            steps: 0,
+            epochs: 0,
+            error: None,
+        };
+        Ok(Self {
+            config,
+            source,
+            validation,
+            trainee: Some(trainee),
+            teacher: teacher.map(|(_, encoder)| encoder),
+            backbone,
+            input,
+            inherited,
+            record,
+            card_licence: combine_licences(&licences),
+            cache,
+        })
+    }
+}
+
+/// The licence a student inherits: its data's and its teacher's, each named once.
+fn combine_licences(licences: &[String]) -> String {
+    let mut named: Vec<&str> = licences.iter().map(String::as_str).collect();
+    named.sort_unstable();
+    named.dedup();
+    named.join(" + ")
+}
+
+fn open_teacher(
+    task: Task,
+    config: &RunConfig,
+    device: &Device,
+) -> Result<Option<Opened>, TrainError> {
+    let needed = task == Task::Distill
+        || config.student.starts_from_teacher()
+        || config.head.start == HeadStart::ClassMeans;
+    if !needed {
+        return Ok(None);
+    }
+    let path = config.teacher.path.resolve("teacher.path")?;
+    let assume = crate::encoder::Assumptions {
+        input: config.teacher.input(0),
+        licence: config.teacher.licence.clone(),
+    };
+    let encoder = open_encoder(&path, &assume, device)?;
+    Ok(Some((path, encoder)))
+}
+
+fn open_student(
+    config: &RunConfig,
+    teacher: Option<&Path>,
+    device: &Device,
+) -> Result<(Backbone, BackboneConfig, InputSpec), TrainError> {
+    let student = &config.student;
+    if student.starts_from_scratch() {
+        return Ok((
+            student.backbone.init_seeded(device, config.seed),
+            student.backbone.clone(),
+            student.input(),
+        ));
+    }
+    let path = match (student.starts_from_teacher(), teacher) {
+        (true, Some(teacher)) => teacher.to_path_buf(),
+        (true, None) => {
+            return Err(TrainError::config(
+                "student.start",
+                "there is no teacher to start from",
+            ));
+        }
+        (false, _) => PathBuf::from(&student.start),
+    };
+    if is_onnx(&path) {
+        let file = OnnxFile::read(&path)?;
+        let (backbone, architecture) = ccface_model::mobilefacenet_from_onnx(&file, device)?;
+        let input = config.teacher.input(architecture.input_size());
+        return Ok((backbone, architecture, input));
+    }
+    let (backbone, card) = load_model(&model_path(&path), device)?;
+    Ok((backbone, card.architecture, card.input))
+}
+
+fn embed_training_images(
+    request: &RunRequest,
+    config: &RunConfig,
+    teacher: &dyn FaceEncoder,
+    source: &dyn FaceSource,
+    say: &Say,
+) -> Result<(TeacherEmbeddings, CacheOutcome), TrainError> {
+    let beside = request
+        .out
+        .parent()
+        .unwrap_or(Path::new(""))
+        .join("teacher-cache");
+    let dir = if config.teacher.cache.is_empty() {
+        beside
+    } else {
+        PathBuf::from(&config.teacher.cache)
+    };
+    let mut last = std::time::Instant::now();
+    let (embeddings, outcome) = embed_source(
+        teacher,
+        source,
+        config.teacher.batch,
+        Some(&dir),
+        &mut |done, total| {
+            if last.elapsed().as_secs() >= 5 {
+                last = std::time::Instant::now();
+                say.line(&format!("teacher    {done}/{total} views embedded"));
+            }
+        },
+    )?;
+    if let Some(why) = &outcome.rejected {
+        say.line(&format!("teacher    cache set aside: {why}"));
+    }
+    say.line(&format!(
+        "teacher    embeddings: {} images from the cache, {} computed",
+        outcome.hits, outcome.misses
+    ));
+    Ok((embeddings, outcome))
+}
