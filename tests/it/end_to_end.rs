@@ -204,6 +204,25 @@ fn equal_runs_write_equal_metrics_with_any_number_of_workers() {
 }
 
 #[test]
+fn the_average_of_the_weights_is_what_is_saved_and_no_step_knows_of_it() {
+    let ground = Ground::new();
+    ground.teacher();
+    let run = |out: &str, set: &[&str]| {
+        let run = ground.distill(out, set);
+        let steps: Vec<String> = steps(&run).iter().map(ToString::to_string).collect();
+        (
+            steps,
+            fs::read(run.join("model/model.safetensors")).unwrap(),
+        )
+    };
+    let plain = run("plain", &[]);
+    let averaged = run("averaged", &["train.average=0.9"]);
+    assert!(plain.0 == averaged.0, "averaging changed a step");
+    assert!(plain.1 != averaged.1, "the saved weights are no average");
+    assert_eq!(plain.1.len(), averaged.1.len());
+}
+
+#[test]
 fn every_option_of_the_objective_trains() {
     let ground = Ground::new();
     ground.teacher();

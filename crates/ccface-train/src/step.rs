@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) optimiser: ModuleOptimizer,
     pub(crate) queue: Option<KeyQueue>,
     pub(crate) momentum: Option<Momentum>,
+    /// The average of the student's weights that is kept in the student's place.
+    pub(crate) average: Option<Momentum>,
     pub(crate) running: Running,
     /// Steps done.
     pub(crate) step: u64,
@@ -65,14 +67,17 @@ impl Stepper {
                 momentum = Some(Momentum::new(&model.student, self.config.contrast.momentum));
             }
         }
+        let decay = self.config.train.average;
         State {
             optimiser: optimiser::build(&self.config.optimiser, model),
             queue,
             momentum,
+            average: (decay > 0.0).then(|| Momentum::new(&model.student, decay)),
             running: Running::default(),
             step: 0,
         }
     }
+
     /// One optimiser step. A loss or gradient that is not finite leaves the model as it was.
     pub(crate) fn step(
         &self,
@@ -119,8 +124,11 @@ impl Stepper {
         );
         let model = state.optimiser.step(rate, model, gradients);
         state.running = running;
-        if let Some(momentum) = &mut state.momentum {
-            momentum.update(&model.student);
+        for average in [&mut state.momentum, &mut state.average]
+            .into_iter()
+            .flatten()
+        {
+            average.update(&model.student);
         }
         if let (Some(queue), Some(keys)) = (&mut state.queue, keys) {
             queue.push(keys, int_tensor(&item.batch.labels, &self.device));

@@ -17,6 +17,7 @@ use burn::{
         TrainingComponents, TrainingItem, ValidLoader,
     },
 };
+use ccface_model::Backbone;
 use serde_json::Value;
 
 use crate::{
@@ -35,6 +36,8 @@ pub(crate) struct Outcome {
     pub(crate) training_time: Duration,
     pub(crate) last_validation: Option<Report>,
     pub(crate) interrupted: bool,
+    /// The averaged student, where the run keeps one: it is what is saved.
+    pub(crate) average: Option<Backbone>,
     pub(crate) error: Option<TrainError>,
 }
 
@@ -100,6 +103,7 @@ impl SupervisedLearningStrategy<Trainee> for Strategy {
                 break;
             }
         }
+        self.outcome().average = state.average.map(|average| average.module().clone());
         (model, processor)
     }
 }
@@ -232,7 +236,10 @@ impl Strategy {
             total_items: 1,
         }));
         let clock = Instant::now();
-        let report = InferenceStep::step(model, set);
+        let report = match &state.average {
+            Some(average) => set.evaluate(average.module(), &model.context.0),
+            None => InferenceStep::step(model, set),
+        };
         let head: [(&str, Value); 3] = [
             ("kind", "validation".into()),
             ("epoch", epoch.into()),

@@ -539,6 +539,13 @@ pub struct TrainSection {
     pub workers: usize,
     /// Decoded faces kept in memory, in MiB. Default 512.
     pub cache_mib: usize,
+    /// Decay of an exponential moving average of the student's weights, 0..1. Where it is on, the average is validated
+    /// and saved instead of the last weights. Default 0: off; 0.99 averages over the last hundred steps or so.
+    ///
+    /// ```text
+    /// θ̄ ← average·θ̄ + (1 − average)·θ      after every step, from θ̄ = θ at the start
+    /// ```
+    pub average: f64,
 }
 
 impl Default for TrainSection {
@@ -548,6 +555,7 @@ impl Default for TrainSection {
             batch: 40,
             workers: 1,
             cache_mib: 512,
+            average: 0.0,
         }
     }
 }
@@ -560,6 +568,14 @@ impl TrainSection {
             mistakes,
             self.workers <= 256,
             format!("train.workers is {}, 256 at most", self.workers),
+        );
+        check(
+            mistakes,
+            (0.0..1.0).contains(&self.average),
+            format!(
+                "train.average is {}, must be 0 (off) or a decay below 1, as in 0.99",
+                self.average
+            ),
         );
     }
 }

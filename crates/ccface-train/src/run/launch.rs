@@ -140,7 +140,12 @@ pub(super) fn launch(
     if let Some(error) = failure.take_failure() {
         outcome.error = Some(error.into());
     }
-    save(plan, run, &model)?;
+    save(
+        plan,
+        run,
+        outcome.average.as_ref().unwrap_or(&model.student),
+        model.head.as_ref(),
+    )?;
     Ok(outcome)
 }
 

@@ -1,12 +1,21 @@
 //! What a run leaves: the student with its card, and the head.
 
-use burn::tensor::Tensor;
-use ccface_model::{ModelCard, Prototypes, save_model};
+use burn::{module::Param, tensor::Tensor};
+use ccface_model::{Backbone, ModelCard, Prototypes, save_model};
 
 use super::plan::Plan;
-use crate::{TrainError, run_dir::RunDir, trainee::Trainee};
+use crate::{TrainError, run_dir::RunDir};
 
-pub(super) fn save(plan: &Plan, run: &RunDir, model: &Trainee) -> Result<(), TrainError> {
+/// Saves a student and the head beside it: the inherited one, or the trained rows.
+///
+/// # Errors
+/// A file that cannot be written.
+pub(super) fn save(
+    plan: &Plan,
+    run: &RunDir,
+    student: &Backbone,
+    head: Option<&Param<Tensor<2>>>,
+) -> Result<(), TrainError> {
     let dir = run.model_dir();
     let mut card = ModelCard::new(plan.backbone.clone(), plan.input.clone());
     card.licence.clone_from(&plan.card_licence);
@@ -22,8 +31,8 @@ pub(super) fn save(plan: &Plan, run: &RunDir, model: &Trainee) -> Result<(), Tra
             name: teacher.path.display().to_string(),
             hash: teacher.hash.clone(),
         });
-    save_model(&dir, &model.student, &card)?;
-    let head = match (&plan.inherited, &model.head) {
+    save_model(&dir, student, &card)?;
+    let head = match (&plan.inherited, head) {
         (Some(inherited), _) => Some(inherited.clone()),
         (None, Some(rows)) => Some(trained_head(plan, rows.val())?),
         (None, None) => None,
