@@ -307,7 +307,7 @@ fn a_learning_rate_that_explodes_is_stopped_with_the_samples_named() {
     ];
     let output = ccface(&args);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert_eq!(output.status.code(), Some(3), "{errors}");
     assert!(
         errors.contains("not finite") && errors.contains(".png"),
         "{errors}"

@@ -12,4 +12,5 @@ mod golden;
 mod oracle;
 mod orl;
 mod properties;
+mod reliability;
 mod support;

@@ -83,6 +83,10 @@ pub(crate) struct RunArgs {
     /// Replace a run that is in --out already.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Go on with the run that is in --out, from its newest sound checkpoint, or begin it; `--resume=PATH` goes on from one
+    /// of its checkpoints. Without --config the run's own configuration is read.
+    #[arg(long, value_name = "auto|PATH", num_args = 0..=1, require_equals = true, default_missing_value = "auto", conflicts_with = "overwrite")]
+    pub(crate) resume: Option<String>,
     /// Show the terminal dashboard instead of progress lines.
     #[arg(long)]
     pub(crate) tui: bool,

@@ -20,12 +20,29 @@ use burn::train::{
 /// Where progress lines go; shared so that the caller may write between them.
 pub type ProgressSink = Arc<Mutex<dyn Write + Send>>;
 
+/// Short lines beside the progress of steps.
+#[derive(Clone)]
+pub(crate) struct Say(ProgressSink);
+
+impl Say {
+    /// Lines that go to `sink`.
+    pub(crate) fn new(sink: ProgressSink) -> Self {
+        Self(sink)
+    }
+
+    /// One line; a closed pipe is no error.
+    pub(crate) fn line(&self, text: &str) {
+        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(sink, "{text}").and_then(|()| sink.flush());
+    }
+}
+
 /// Shortest time between two lines inside an epoch.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// A renderer for burn-train that prints one line every few seconds and one for each epoch and validation.
 pub struct PlainRenderer {
-    sink: ProgressSink,
+    say: Say,
     names: HashMap<MetricId, String>,
     shown: Vec<&'static str>,
     train: HashMap<String, f64>,
@@ -45,7 +62,7 @@ impl PlainRenderer {
     pub fn new(sink: ProgressSink, shown: Vec<&'static str>) -> Self {
         let now = Instant::now();
         Self {
-            sink,
+            say: Say::new(sink),
             names: HashMap::new(),
             shown,
             train: HashMap::new(),
@@ -62,9 +79,7 @@ impl PlainRenderer {
     }
 
     fn line(&self, text: &str) {
-        // A closed pipe must not end a training run.
-        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(sink, "{text}").and_then(|()| sink.flush());
+        self.say.line(text);
     }
 
     fn training_line(&mut self) {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use burn::{
-    optim::{GradientsParams, ModuleOptimizer},
+    module::{Module, ParamGroup},
+    optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor, TensorData},
 };
 use ccface_data::rng::{Purpose, Stream};
@@ -16,7 +17,7 @@ use crate::{
     encoder::{FaceEncoder, read_rows, to_tensor, write_planes},
     gradient,
     metrics::Report,
-    optimiser,
+    optimiser, running_buffers,
     schedule::LearningRate,
     trainee::{DistillContext, Running, StepTask, TrainItem, Trainee, int_tensor},
 };
@@ -36,10 +37,40 @@ pub(crate) struct State {
     pub(crate) step: u64,
 }
 
+/// What one step came to.
+pub(crate) enum StepResult {
+    /// The weights were updated.
+    Done(Report),
+    /// Nothing was.
+    NotFinite(NotFinite),
+}
+
+/// A step whose numbers are not finite.
+#[derive(Clone, Debug)]
+pub(crate) struct NotFinite {
+    /// Which number.
+    pub(crate) quantity: &'static str,
+    pub(crate) learning_rate: f64,
+    /// Names of the images.
+    pub(crate) samples: Vec<String>,
+}
+
+/// Forward and backward of a step, before anything is updated.
+pub(crate) struct Pass {
+    pub(crate) gradients: GradientsParams,
+    /// Global norm before clipping.
+    pub(crate) norm: f64,
+    pub(crate) report: Report,
+    pub(crate) running: Running,
+    /// Keys and labels for the queue.
+    pub(crate) keys: Vec<(Tensor<2>, Vec<usize>)>,
+}
+
 /// What every step of a run reads and none changes.
 pub(crate) struct Stepper {
     pub(crate) config: RunConfig,
     pub(crate) device: Device,
+    /// Optimiser steps of an epoch.
     pub(crate) steps_per_epoch: usize,
     pub(crate) rate: LearningRate,
     pub(crate) teacher: Option<Arc<dyn FaceEncoder>>,
@@ -78,64 +109,129 @@ impl Stepper {
         }
     }
 
-    /// One optimiser step. A loss or gradient that is not finite leaves the model as it was.
+    /// The model as an epoch trains it: with parts frozen during the first epochs, where the configuration says so.
+    pub(crate) fn freeze_parts(&self, model: Trainee, epoch: usize) -> Trainee {
+        let student = &self.config.student;
+        if student.freeze_epochs == 0 {
+            return model;
+        }
+        let group = ParamGroup::from_any_predicates(student.freeze.clone());
+        if epoch <= student.freeze_epochs {
+            model.freeze_group(group)
+        } else {
+            model.unfreeze_group(group)
+        }
+    }
+
+    /// Steps during which the task itself grows harder, so that a loss that does not fall means nothing.
+    pub(crate) fn steps_of_easing(&self) -> u64 {
+        let epochs = self.config.head.margin_warmup_epochs;
+        (epochs * self.steps_per_epoch as f64).ceil() as u64
+    }
+
+    /// One optimiser step over one batch, or over several whose gradients are averaged by their number of faces.
+    ///
+    /// A loss or gradient that is not finite leaves weights, running statistics and state as they were.
+    ///
+    /// # Errors
+    /// What teacher or device report; numbers that are not finite are no error but [`StepResult::NotFinite`].
     pub(crate) fn step(
         &self,
         model: Trainee,
         state: &mut State,
-        mut item: TrainItem,
+        items: Vec<TrainItem>,
         epoch: usize,
-    ) -> (Trainee, Result<Report, TrainError>) {
-        let rate = self.rate.at(state.step);
+        rate_factor: f64,
+    ) -> (Trainee, Result<StepResult, TrainError>) {
+        let learning_rate = self.rate.at(state.step) * rate_factor;
         state.step += 1;
-        let keys = match self.prepare(&model, state, &mut item, epoch) {
-            Ok(keys) => keys,
-            Err(error) => return (model, Err(error)),
-        };
-        let (loss, mut report, running) = model.forward(&item);
-        let not_finite = |quantity| {
-            let names: Vec<String> = item
-                .batch
-                .indices
-                .iter()
-                .map(|i| (self.name_of)(*i))
-                .collect();
-            TrainError::NotFinite {
-                step: state.step,
-                quantity,
-                learning_rate: rate,
-                samples: names.join(", "),
+        match self.gradients(&model, state, items, epoch) {
+            Err(error) => (model, Err(error)),
+            Ok(Err(bad)) => {
+                let bad = NotFinite {
+                    learning_rate,
+                    ..bad
+                };
+                (running_buffers::undo(model), Ok(StepResult::NotFinite(bad)))
             }
-        };
-        if !report.get("loss").is_some_and(f64::is_finite) {
-            return (model, Err(not_finite("the loss")));
+            Ok(Ok(mut pass)) => {
+                gradient::clip(
+                    &model,
+                    &mut pass.gradients,
+                    pass.norm,
+                    self.config.optimiser.clip_norm,
+                );
+                let model = state.optimiser.step(learning_rate, model, pass.gradients);
+                state.running = pass.running;
+                for average in [&mut state.momentum, &mut state.average]
+                    .into_iter()
+                    .flatten()
+                {
+                    average.update(&model.student);
+                }
+                if let Some(queue) = &mut state.queue {
+                    for (keys, labels) in pass.keys {
+                        queue.push(keys, int_tensor(&labels, &self.device));
+                    }
+                }
+                pass.report.push("gradient_norm", pass.norm);
+                pass.report.push("learning_rate", learning_rate);
+                (model, Ok(StepResult::Done(pass.report)))
+            }
         }
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
-        let norm = match gradient::global_norm(&model, &gradients) {
-            Ok(norm) if norm.is_finite() => norm,
-            Ok(_) => return (model, Err(not_finite("the gradient"))),
-            Err(error) => return (model, Err(error)),
+    }
+
+    /// Forward and backward of a step's batches, with nothing updated; `Err` inside for numbers that are not finite.
+    pub(crate) fn gradients(
+        &self,
+        model: &Trainee,
+        state: &State,
+        items: Vec<TrainItem>,
+        epoch: usize,
+    ) -> Result<Result<Pass, NotFinite>, TrainError> {
+        let faces: usize = items.iter().map(|item| item.batch.len()).sum();
+        let samples: Vec<usize> = items
+            .iter()
+            .flat_map(|item| item.batch.indices.iter().copied())
+            .collect();
+        let not_finite = |quantity| NotFinite {
+            quantity,
+            learning_rate: 0.0,
+            samples: samples.iter().map(|i| (self.name_of)(*i)).collect(),
         };
-        gradient::clip(
-            &model,
-            &mut gradients,
+        let alone = items.len() == 1;
+        let mut accumulator = GradientsAccumulator::new();
+        let (mut report, mut keys) = (Report::default(), Vec::new());
+        let mut running = state.running;
+        for (place, mut item) in items.into_iter().enumerate() {
+            item.running = running;
+            let own = self.prepare(model, state, &mut item, epoch, place)?;
+            let (loss, found, next) = model.forward(&item);
+            running = next;
+            if !found.get("loss").is_some_and(f64::is_finite) {
+                return Ok(Err(not_finite("the loss")));
+            }
+            let mut gradients = GradientsParams::from_grads(loss.backward(), model);
+            let share = item.batch.len() as f64 / faces as f64;
+            if !alone {
+                gradient::scale(model, &mut gradients, share);
+            }
+            accumulator.accumulate(model, gradients);
+            report.add(found, share);
+            keys.extend(own.map(|keys| (keys, item.batch.labels)));
+        }
+        let gradients = accumulator.grads();
+        let norm = gradient::global_norm(model, &gradients)?;
+        if !norm.is_finite() {
+            return Ok(Err(not_finite("the gradient")));
+        }
+        Ok(Ok(Pass {
+            gradients,
             norm,
-            self.config.optimiser.clip_norm,
-        );
-        let model = state.optimiser.step(rate, model, gradients);
-        state.running = running;
-        for average in [&mut state.momentum, &mut state.average]
-            .into_iter()
-            .flatten()
-        {
-            average.update(&model.student);
-        }
-        if let (Some(queue), Some(keys)) = (&mut state.queue, keys) {
-            queue.push(keys, int_tensor(&item.batch.labels, &self.device));
-        }
-        report.push("gradient_norm", norm);
-        report.push("learning_rate", rate);
-        (model, Ok(report))
+            report,
+            running,
+            keys,
+        }))
     }
 
     /// Fills in what a step needs beyond its batch; returns the keys that go into the queue afterwards.
@@ -145,8 +241,8 @@ impl Stepper {
         state: &State,
         item: &mut TrainItem,
         epoch: usize,
+        place: usize,
     ) -> Result<Option<Tensor<2>>, TrainError> {
-        item.running = state.running;
         let StepTask::Distill(distill) = &model.context.0.task else {
             let warmup = self.config.head.margin_warmup_epochs * self.steps_per_epoch as f64;
             item.margin_share = if warmup > 0.0 {
@@ -158,8 +254,8 @@ impl Stepper {
         };
         let objective = self.config.objective.resolve();
         if objective.shuffle_margins {
-            let mut stream =
-                Stream::new(self.config.seed, epoch as u64, state.step, SHUFFLED_MARGINS);
+            let index = state.step | ((place as u64) << 48);
+            let mut stream = Stream::new(self.config.seed, epoch as u64, index, SHUFFLED_MARGINS);
             item.permutation = Some(stream.permutation(item.batch.len()));
         }
         if objective.needs_teacher_lr() {

@@ -2,6 +2,7 @@
 
 mod load;
 mod sections;
+mod unattended;
 
 pub use load::{ConfigSource, nearest};
 pub use sections::{
@@ -9,6 +10,7 @@ pub use sections::{
     OptimiserConfig, OptimiserKind, PathChoice, PrototypeKind, Schedule, StudentConfig,
     TeacherConfig, TeacherFlip, TrainSection, ValidationConfig,
 };
+pub use unattended::{CheckpointConfig, GuardConfig};
 
 use ccface_data::PairConfig;
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,10 @@ pub struct RunConfig {
     pub train: TrainSection,
     /// Validation by face size.
     pub validation: ValidationConfig,
+    /// When checkpoints are written, and how many stay.
+    pub checkpoint: CheckpointConfig,
+    /// What is done about numbers that are not finite.
+    pub guard: GuardConfig,
 }
 
 /// Which command a configuration is checked for.
@@ -94,6 +100,8 @@ impl RunConfig {
         self.optimiser.check(&mut mistakes);
         self.train.check(&mut mistakes);
         self.validation.check(&mut mistakes);
+        self.checkpoint.check(&mut mistakes);
+        self.guard.check(&mut mistakes);
         if let Err(error) = self.device_spec() {
             mistakes.push(error.to_string());
         }
@@ -128,5 +136,42 @@ impl RunConfig {
     /// BLAKE3 of the resolved configuration, in hex.
     pub fn hash(&self) -> String {
         blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
+    }
+
+    /// BLAKE3 of what decides the run's numbers: the configuration without checkpoint intervals, loader threads, the cache's
+    /// size, the device's name, and the paths of data and teacher, which are known by their own hashes.
+    pub fn result_hash(&self) -> String {
+        let mut same = self.clone();
+        same.checkpoint = CheckpointConfig::default();
+        same.device = String::new();
+        same.data.path = PathChoice::default();
+        same.data.licence = String::new();
+        same.teacher.path = PathChoice::default();
+        same.teacher.cache = String::new();
+        same.teacher.licence = String::new();
+        let defaults = TrainSection::default();
+        same.train.workers = defaults.workers;
+        same.train.cache_mib = defaults.cache_mib;
+        same.guard.probe = true;
+        same.hash()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_no_number_changes_no_result_hash() {
+        let plain = RunConfig::default();
+        let mut moved = plain.clone();
+        moved.data.path = "elsewhere".into();
+        moved.train.workers = 7;
+        moved.checkpoint.every_steps = 5;
+        assert_eq!(moved.result_hash(), plain.result_hash());
+        assert_ne!(moved.hash(), plain.hash());
+        let mut other = plain.clone();
+        other.train.batch += 1;
+        assert_ne!(other.result_hash(), plain.result_hash());
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-fn check(mistakes: &mut Vec<String>, ok: bool, message: impl Into<String>) {
+pub(super) fn check(mistakes: &mut Vec<String>, ok: bool, message: impl Into<String>) {
     if !ok {
         mistakes.push(message.into());
     }
@@ -222,6 +222,11 @@ impl TeacherConfig {
 pub struct StudentConfig {
     /// `teacher` (the teacher's own weights), `scratch`, or a model directory to go on from. Default `teacher`.
     pub start: String,
+    /// Parts of the network that stay as they are during the first `freeze_epochs`, by the names of their parameters (`layer1`,
+    /// `conv1`, …): every parameter whose name contains one of them, batch norms included. Default none.
+    pub freeze: Vec<String>,
+    /// Epochs for which `freeze` holds. Default 0.
+    pub freeze_epochs: usize,
     /// Architecture of a student from `scratch`. Default: the paper's MobileFaceNet.
     pub backbone: BackboneConfig,
     /// Colour order of a student from `scratch`. Default `rgb`.
@@ -236,6 +241,8 @@ impl Default for StudentConfig {
     fn default() -> Self {
         Self {
             start: "teacher".into(),
+            freeze: Vec::new(),
+            freeze_epochs: 0,
             backbone: BackboneConfig::MobileFaceNet(Default::default()),
             colour: Colour::Rgb,
             mean: [127.5; 3],
@@ -260,6 +267,11 @@ impl StudentConfig {
             mistakes,
             !self.start.is_empty(),
             "student.start is empty: write teacher, scratch or a model directory",
+        );
+        check(
+            mistakes,
+            self.freeze.is_empty() == (self.freeze_epochs == 0),
+            "student.freeze and student.freeze_epochs belong together: which parts, and for how many epochs",
         );
         if self.starts_from_scratch()
             && let Err(found) = self.backbone.validate()
@@ -533,8 +545,13 @@ impl OptimiserConfig {
 pub struct TrainSection {
     /// Passes over the data. Default 12.
     pub epochs: usize,
-    /// Faces per step. Default 40.
+    /// Faces per batch. Default 40.
     pub batch: usize,
+    /// Batches behind each update of the weights; their gradients are averaged over all their faces. Default 1.
+    ///
+    /// Equal to one larger batch where no layer and no term looks across the batch; batch norms and the contrast's
+    /// in-batch negatives see each batch on its own.
+    pub accumulate: usize,
     /// Loader threads; the result is the same for any number. 0 loads in the training thread. Default 1.
     pub workers: usize,
     /// Decoded faces kept in memory, in MiB. Default 512.
@@ -553,6 +570,7 @@ impl Default for TrainSection {
         Self {
             epochs: 12,
             batch: 40,
+            accumulate: 1,
             workers: 1,
             cache_mib: 512,
             average: 0.0,
@@ -564,6 +582,11 @@ impl TrainSection {
     pub(super) fn check(&self, mistakes: &mut Vec<String>) {
         check(mistakes, self.epochs > 0, "train.epochs must be at least 1");
         check(mistakes, self.batch > 0, "train.batch must be at least 1");
+        check(
+            mistakes,
+            self.accumulate > 0,
+            "train.accumulate must be at least 1",
+        );
         check(
             mistakes,
             self.workers <= 256,

@@ -12,10 +12,10 @@ use ccface_data::{
 };
 use ccface_model::{BackboneConfig, Prototypes};
 
-use super::Say;
 use crate::{
     RunConfig, TrainError,
     config::{HeadStart, TeacherFlip},
+    renderer::Say,
     teacher::{TeacherEmbeddings, inherit},
     trainee::{DistillContext, StepTask},
 };

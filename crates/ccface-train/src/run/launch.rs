@@ -14,80 +14,56 @@ use burn::{
         renderer::{MetricsRenderer, tui::TuiMetricsRendererWrapper},
     },
 };
-use ccface_data::{Loader, LoaderConfig};
 use ccface_losses::Term;
 
-use super::{RunRequest, plan::Plan, save::save};
+use super::{RunRequest, plan::Plan, probe::probe, save::save, start::start};
 use crate::{
-    RunConfig, Task, TrainError,
-    config::KeySource,
-    loader::{OneItem, PairLoader},
-    metrics::{JsonLines, ScalarKind, ScalarMetric},
-    renderer::PlainRenderer,
+    RunConfig, Task, TrainError, checkpoint,
+    loader::OneItem,
+    metrics::{ScalarKind, ScalarMetric},
+    renderer::{PlainRenderer, Say},
     run_dir::RunDir,
-    schedule::LearningRate,
-    step::Stepper,
-    strategy::{Outcome, Strategy, Streams},
+    strategy::{Outcome, Strategy},
     validation::ValidationSet,
 };
 
+/// Trains what a plan holds, from the beginning or from a checkpoint, and saves the model.
+///
+/// # Errors
+/// What keeps the run from beginning; an error on the way is in the outcome, beside the model of the last good step.
 pub(super) fn launch(
     request: &RunRequest,
     plan: &mut Plan,
     run: &RunDir,
     device: &Device,
+    say: &Say,
 ) -> Result<Outcome, TrainError> {
-    let config = &plan.config;
-    let wants_hr = config.contrast.keys == KeySource::Momentum && request.task == Task::Distill;
-    let loader = Loader::new(
-        plan.source.clone(),
-        config.pairs.clone(),
-        LoaderConfig {
-            batch: config.train.batch,
-            workers: config.train.workers,
-            seed: config.seed,
-            want_hr: wants_hr,
-            cache_bytes: config.train.cache_mib << 20,
-            ..LoaderConfig::default()
-        },
-    )?;
-    let train = PairLoader::new(loader, plan.source.len());
-    let steps_per_epoch = train.batches();
-    if steps_per_epoch == 0 {
-        return Err(TrainError::config(
-            "train.batch",
-            "a batch is larger than the data set; nothing would be trained",
-        ));
-    }
-    let outcome = Arc::new(Mutex::new(Outcome::default()));
-    let names: Vec<String> = (0..plan.source.len())
-        .map(|i| plan.source.name(i))
-        .collect();
-    let strategy = Strategy {
-        stepper: Stepper {
-            config: config.clone(),
-            device: device.clone().autodiff(),
-            steps_per_epoch,
-            rate: LearningRate::new(&config.optimiser, steps_per_epoch, config.train.epochs),
-            teacher: plan.teacher.clone(),
-            name_of: Arc::new(move |i| {
-                names
-                    .get(i)
-                    .cloned()
-                    .unwrap_or_else(|| format!("image {i}"))
-            }),
-        },
-        streams: Mutex::new(Streams {
-            metrics: JsonLines::append(&run.metrics_file())?,
-            timing: JsonLines::append(&run.timing_file())?,
-        }),
-        outcome: outcome.clone(),
-        stop: request.stop.clone(),
-    };
+    let config = plan.config.clone();
+    let loader = plan.loader(request.task)?;
+    let stepper = plan.stepper(&loader, device);
     let Some(trainee) = plan.trainee.take() else {
         return Err(TrainError::Training("the run was launched twice".into()));
     };
-    let kinds = step_kinds(request.task, config);
+    let trainee = if config.guard.probe {
+        probe(&stepper, &loader, trainee)?.0
+    } else {
+        trainee
+    };
+    let begin = start(request, plan, run, &stepper, trainee, say)?;
+    loader.restore_quarantine(&begin.live.progress.quarantine);
+    let epoch = begin.live.progress.cursor.epoch;
+    let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let strategy = Strategy {
+        stepper,
+        loader: loader.clone(),
+        keeper: begin.keeper,
+        streams: Mutex::new(begin.streams),
+        start: Mutex::new(Some(begin.live)),
+        outcome: outcome.clone(),
+        signals: request.signals.clone(),
+        say: say.clone(),
+    };
+    let kinds = step_kinds(request.task, &config);
     let valid_kinds = plan.validation.kinds();
     let validation = Arc::new(std::mem::replace(
         &mut plan.validation,
@@ -106,17 +82,20 @@ pub(super) fn launch(
         ];
         Box::new(PlainRenderer::new(request.progress.clone(), shown))
     };
-    let epochs = config.train.epochs;
-    let failure = train.clone();
+    let train = Arc::new(loader.clone());
     let model = catch_unwind(AssertUnwindSafe(|| {
         let mut training =
-            SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(OneItem(validation)))
+            SupervisedTraining::new(run.path(), train, Arc::new(OneItem(validation)))
                 .with_application_logger(None)
                 .with_metric_logger(InMemoryMetricLogger::default())
                 .with_interrupter(interrupter)
                 .renderer(renderer)
-                .num_epochs(epochs)
+                .num_epochs(config.train.epochs)
                 .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
+        if epoch > 1 {
+            // Only says where the progress begins: the strategy restores by itself.
+            training = training.checkpoint(epoch - 1);
+        }
         for kind in kinds {
             training = training.metric_train_numeric(ScalarMetric::new(kind));
         }
@@ -124,29 +103,50 @@ pub(super) fn launch(
             training = training.metric_valid_numeric(ScalarMetric::new(kind));
         }
         // The strategy has its own optimiser and rate; the learner cannot be without one, so it gets the plainest.
-        let result = training.launch(Learner::new(trainee, SgdConfig::new().init(), 0.0));
+        let result = training.launch(Learner::new(begin.trainee, SgdConfig::new().init(), 0.0));
         drop(result.renderer);
         result.model
     }))
-    .map_err(|panic| {
-        let message = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "it panicked without a message".into());
-        TrainError::Training(message)
-    })?;
+    .map_err(|panic| TrainError::Training(panic_message(panic.as_ref())))?;
     let mut outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
-    if let Some(error) = failure.take_failure() {
+    if let Some(error) = loader.take_failure() {
         outcome.error = Some(error.into());
     }
-    save(
-        plan,
-        run,
-        outcome.average.as_ref().unwrap_or(&model.student),
-        model.head.as_ref(),
-    )?;
+    let found = loader.quarantine();
+    let found = found
+        .iter()
+        .map(|bad| format!("{}: {}", bad.name, bad.reason));
+    plan.record.quarantine = plan
+        .source
+        .rejected()
+        .iter()
+        .map(|bad| format!("{}: {}", bad.name, bad.reason))
+        .chain(found)
+        .collect();
+    let student = outcome.average.as_ref().unwrap_or(&model.student);
+    match (checkpoint::all_finite(student)?, &outcome.error) {
+        (true, None) => save(plan, run, student, model.head.as_ref())?,
+        (true, Some(_)) => {
+            // The first error is the one to report.
+            if let Err(error) = save(plan, run, student, model.head.as_ref()) {
+                log::warn!("the model so far could not be saved: {error}");
+            }
+        }
+        (false, _) => {
+            let step = outcome.steps;
+            outcome.error.get_or_insert(TrainError::Diverged { step });
+        }
+    }
     Ok(outcome)
+}
+
+/// What a panic said.
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_else(|| "it panicked without a message".into())
 }
 
 fn step_kinds(task: Task, config: &RunConfig) -> Vec<ScalarKind> {

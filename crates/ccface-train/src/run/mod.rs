@@ -3,17 +3,18 @@
 mod head;
 mod launch;
 mod plan;
+mod probe;
 mod save;
+mod start;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, PoisonError, atomic::AtomicBool},
-};
+use std::path::PathBuf;
 
 use crate::{
     RunConfig, Task, TrainError,
-    renderer::ProgressSink,
-    run_dir::{RunDir, RunState},
+    lock::RunLock,
+    renderer::{ProgressSink, Say},
+    run_dir::{BestValidation, RunDir, RunState, is_run},
+    signals::RunSignals,
     teacher::CacheOutcome,
 };
 use launch::launch;
@@ -31,12 +32,14 @@ pub struct RunRequest {
     pub out: PathBuf,
     /// Replace a run that is there already.
     pub overwrite: bool,
+    /// Go on with a run that is there already.
+    pub resume: Resume,
     /// Show burn's terminal dashboard instead of plain lines.
     pub tui: bool,
     /// Where plain progress lines go.
     pub progress: ProgressSink,
-    /// Set from outside (Ctrl-C) to stop after the current step.
-    pub stop: Arc<AtomicBool>,
+    /// Set from outside to stop after the current step, or to write a checkpoint.
+    pub signals: RunSignals,
 }
 
 /// What a run came to.
@@ -54,6 +57,22 @@ pub struct RunSummary {
     pub validation: Vec<(String, f64)>,
     /// What the teacher cache did.
     pub cache: Option<CacheOutcome>,
+    /// Images that could not be used, each with its reason.
+    pub left_out: Vec<String>,
+    /// Steps that were left out because their numbers were not finite.
+    pub skipped_steps: u64,
+}
+
+/// How a run treats one that is in its directory already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// Refuses it, or replaces it where `overwrite` says so.
+    #[default]
+    Never,
+    /// Goes on from its newest sound checkpoint; begins where there is nothing yet.
+    Auto,
+    /// Goes on from this checkpoint of it.
+    From(PathBuf),
 }
 
 /// Runs a configuration from data to a saved model.
@@ -64,17 +83,37 @@ pub struct RunSummary {
 pub fn run(request: RunRequest) -> Result<RunSummary, TrainError> {
     request.config.validate(request.task, &request.origin)?;
     let device = request.config.device_spec()?.resolve()?;
-    let say = Say(request.progress.clone());
+    let _lock = RunLock::take(&request.out)?;
+    let resume = request.resume != Resume::Never && is_run(&request.out);
+    if resume && let Some(summary) = finished(&request)? {
+        return Ok(summary);
+    }
+    if !resume {
+        if let Resume::From(path) = &request.resume {
+            return Err(TrainError::Checkpoint {
+                path: path.clone(),
+                message: format!(
+                    "{} holds no run that could go on from it",
+                    request.out.display()
+                ),
+            });
+        }
+        RunDir::check_free(&request.out, request.overwrite)?;
+    }
+    let say = Say::new(request.progress.clone());
     let mut plan = Plan::build(&request, &device, &say)?;
-    let run = RunDir::create(&request.out, &plan.config, request.overwrite)?;
+    let run = if resume {
+        RunDir::reopen(&request.out, &plan.config)?
+    } else {
+        RunDir::create(&request.out, &plan.config, request.overwrite)?
+    };
     run.write_record(&plan.record)?;
-    let result = launch(&request, &mut plan, &run, &device);
-    let outcome = match result {
+    let outcome = match launch(&request, &mut plan, &run, &device, &say) {
         Ok(outcome) => outcome,
         Err(error) => {
             plan.record.state = RunState::Failed;
             plan.record.error = Some(error.to_string());
-            run.write_record(&plan.record)?;
+            note_end(&run, &plan);
             return Err(error);
         }
     };
@@ -85,30 +124,55 @@ pub fn run(request: RunRequest) -> Result<RunSummary, TrainError> {
         (None, true) => RunState::Interrupted,
         (None, false) => RunState::Finished,
     };
+    plan.record.best = outcome.best.map(|(metric, value, step)| BestValidation {
+        metric,
+        value,
+        step,
+    });
     plan.record.error = outcome.error.as_ref().map(ToString::to_string);
-    run.write_record(&plan.record)?;
     if let Some(error) = outcome.error {
+        note_end(&run, &plan);
         return Err(error);
     }
+    run.write_record(&plan.record)?;
     Ok(RunSummary {
         state: plan.record.state,
         out: request.out,
         steps: outcome.steps,
         images_per_second: outcome.images as f64 / outcome.training_time.as_secs_f64().max(1e-9),
-        validation: outcome
-            .last_validation
-            .map(|report| report.scalars)
-            .unwrap_or_default(),
+        validation: outcome.last_validation,
         cache: plan.cache,
+        left_out: plan.record.quarantine,
+        skipped_steps: outcome.skipped,
     })
 }
 
-/// Short lines about what happens before training.
-struct Say(ProgressSink);
-
-impl Say {
-    fn line(&self, text: &str) {
-        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(sink, "{text}").and_then(|()| sink.flush());
+/// Says in `run.json` how a failed run ended; where even that cannot be written, the first error is the one to report.
+fn note_end(run: &RunDir, plan: &Plan) {
+    if let Err(error) = run.write_record(&plan.record) {
+        log::warn!("{error}");
     }
+}
+
+/// The summary of a run that needs nothing more.
+fn finished(request: &RunRequest) -> Result<Option<RunSummary>, TrainError> {
+    let record = RunDir::open(&request.out)?.read_record()?;
+    if record.task != request.task {
+        return Err(TrainError::RunDir {
+            path: request.out.clone(),
+            message:
+                "holds a run of the other command; distill and train do not go on from each other"
+                    .into(),
+        });
+    }
+    Ok((record.state == RunState::Finished).then(|| RunSummary {
+        state: RunState::Finished,
+        out: request.out.clone(),
+        steps: record.steps,
+        images_per_second: 0.0,
+        validation: Vec::new(),
+        cache: None,
+        left_out: record.quarantine,
+        skipped_steps: 0,
+    }))
 }

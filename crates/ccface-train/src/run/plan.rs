@@ -6,16 +6,21 @@ use std::{
 };
 
 use burn::{nn::LinearConfig, tensor::Device};
-use ccface_data::{FaceSource, ImageFolder};
+use ccface_data::{FaceSource, ImageFolder, Loader, LoaderConfig};
 use ccface_model::{Backbone, BackboneConfig, InputSpec, OnnxFile, Prototypes, load_model};
 
-use super::{RunRequest, Say, head::Pieces};
+use super::{RunRequest, head::Pieces};
 use crate::{
     RunConfig, Task, TrainError,
+    checkpoint::Fingerprint,
     config::{HeadStart, KeySource},
     data::{Faces, split_identities},
     encoder::{FaceEncoder, Opened, is_onnx, open_encoder},
+    loader::PairLoader,
+    renderer::Say,
     run_dir::{RUN_SCHEMA, RunRecord, RunState, TeacherRecord, model_path},
+    schedule::LearningRate,
+    step::Stepper,
     teacher::{CacheOutcome, TeacherEmbeddings, embed_source},
     trainee::{Context, StepContext, Trainee},
     validation::ValidationSet,
@@ -122,7 +127,7 @@ impl Plan {
         let validation = match &split.validation {
             Some(selection) => {
                 let held_out = ImageFolder::open(&data_path, selection)?;
-                Faces::load(&held_out)?.into_validation(&config.validation.sizes)
+                Faces::load(&held_out)?.into_validation(&config.validation.sizes, &request.signals)
             }
             None => ValidationSet::empty(),
         };
@@ -161,6 +166,8 @@ impl Plan {
             teacher: teacher_record,
             steps: 0,
             epochs: 0,
+            best: None,
+            quarantine: Vec::new(),
             error: None,
         };
         Ok(Self {
@@ -176,6 +183,65 @@ impl Plan {
             card_licence: combine_licences(&licences),
             cache,
         })
+    }
+
+    /// The loader of the training images.
+    ///
+    /// # Errors
+    /// Settings that the data refuse, or an epoch without a batch.
+    pub(super) fn loader(&self, task: Task) -> Result<PairLoader, TrainError> {
+        let config = &self.config;
+        let loader = Loader::new(
+            self.source.clone(),
+            config.pairs.clone(),
+            LoaderConfig {
+                batch: config.train.batch,
+                workers: config.train.workers,
+                seed: config.seed,
+                want_hr: config.contrast.keys == KeySource::Momentum && task == Task::Distill,
+                cache_bytes: config.train.cache_mib << 20,
+                ..LoaderConfig::default()
+            },
+        )?;
+        let loader = PairLoader::new(loader, self.source.len(), config.train.batch);
+        if loader.batches() == 0 {
+            return Err(TrainError::config(
+                "train.batch",
+                "a batch is larger than the data set; nothing would be trained",
+            ));
+        }
+        Ok(loader)
+    }
+
+    /// What every step reads.
+    pub(super) fn stepper(&self, loader: &PairLoader, device: &Device) -> Stepper {
+        let config = self.config.clone();
+        let steps_per_epoch = loader.batches().div_ceil(config.train.accumulate);
+        let names: Vec<String> = (0..self.source.len())
+            .map(|i| self.source.name(i))
+            .collect();
+        Stepper {
+            device: device.clone().autodiff(),
+            steps_per_epoch,
+            rate: LearningRate::new(&config.optimiser, steps_per_epoch, config.train.epochs),
+            teacher: self.teacher.clone(),
+            name_of: Arc::new(move |i| {
+                names
+                    .get(i)
+                    .cloned()
+                    .unwrap_or_else(|| format!("image {i}"))
+            }),
+            config,
+        }
+    }
+
+    /// What a checkpoint must have been made with to go on here.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint {
+            config_hash: self.config.result_hash(),
+            data_hash: self.record.data_hash.clone(),
+            teacher_hash: self.record.teacher.as_ref().map(|t| t.hash.clone()),
+        }
     }
 }
 
