@@ -41,7 +41,7 @@ train "$work/small/run" 2>"$work/full.log" || code=$?
 tail -n 1 "$work/full.log"
 [ "$code" = 2 ] || { echo "exit code $code instead of 2"; exit 1; }
 grep -q 'No space left' "$work/full.log"
-mount -o remount,size=64m "$work/small"
+mount -o remount,size=256m "$work/small"
 train "$work/small/run" 2>"$work/room.log"
 train "$work/whole" 2>/dev/null
 cmp "$work/small/run/metrics.jsonl" "$work/whole/metrics.jsonl"

@@ -223,6 +223,45 @@ fn the_average_of_the_weights_is_what_is_saved_and_no_step_knows_of_it() {
 }
 
 #[test]
+fn a_student_goes_on_from_a_run_as_from_its_teacher() {
+    let ground = Ground::new();
+    let teacher = ground.teacher();
+    let stream = |out: &str, start: &str| {
+        let run = ground.distill(out, &[&format!("student.start={start}"), "train.epochs=1"]);
+        fs::read(run.join("metrics.jsonl")).unwrap()
+    };
+    let from_teacher = stream("a", "teacher");
+    assert!(from_teacher == stream("b", teacher.to_str().unwrap()));
+    assert!(from_teacher != stream("c", "scratch"));
+}
+
+#[test]
+fn schedules_change_what_they_say_and_nothing_before_it() {
+    let ground = Ground::new();
+    ground.teacher();
+    let losses = |out: &str, set: &[&str]| {
+        let run = ground.distill(out, set);
+        steps(&run).iter().map(loss).collect::<Vec<_>>()
+    };
+    let plain = losses("plain", &[]);
+    // Only the largest faces at first, all of them in the second epoch.
+    let eased = losses("eased", &["pairs.curriculum_epochs=1"]);
+    assert_ne!(plain[0], eased[0]);
+    // Frozen parts change no loss before the first update.
+    let frozen = losses(
+        "frozen",
+        &[
+            "student.freeze=[\"layer1\", \"layer2\"]",
+            "student.freeze_epochs=1",
+        ],
+    );
+    assert_ne!(plain[1], frozen[1]);
+    // Two batches behind each update: half the steps.
+    let accumulated = losses("accumulated", &["train.accumulate=2"]);
+    assert_eq!((plain.len(), accumulated.len()), (6, 4));
+}
+
+#[test]
 fn every_option_of_the_objective_trains() {
     let ground = Ground::new();
     ground.teacher();

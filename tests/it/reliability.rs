@@ -159,8 +159,10 @@ fn state(run: &Path) -> String {
 /// Marks a copied run as one that was cut off.
 fn cut_off(run: &Path) {
     let path = run.join("run.json");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"finished\"", "\"running\"")).unwrap();
+    let mut record: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    record["state"] = "running".into();
+    record["steps"] = 0.into();
+    fs::write(&path, record.to_string()).unwrap();
     fs::remove_dir_all(run.join("model")).unwrap();
 }
 
@@ -315,6 +317,86 @@ fn sigterm_saves_and_ends_with_143_and_sigusr1_saves_and_goes_on() {
     ));
     signal(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_validation_that_sigterm_leaves_is_done_again() {
+    let ground = Ground::new();
+    // Many sizes make the validation long beside its three steps.
+    let sizes: Vec<String> = (6..60).map(|size| size.to_string()).collect();
+    let sizes = format!("validation.sizes=[{}]", sizes.join(","));
+    let set = [sizes.as_str(), "checkpoint.every_steps=0"];
+    let whole = ground.run("train", "whole", &set, &[]);
+    let run = ground.path("run");
+    let mut child = ground.start("train", "run", &set, &[]);
+    assert!(wait_for_lines(&run, 3, &mut child));
+    signal(&child, "TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{}", errors(&output));
+    assert_eq!(state(&run), "interrupted");
+    ground.run("train", "run", &set, &["--resume"]);
+    same(&whole, &run, "after a validation was left");
+    // Two signals at once: the second does not wait, and nothing is broken by it.
+    let mut child = ground.start("train", "twice", &set, &[]);
+    assert!(wait_for_lines(&ground.path("twice"), 2, &mut child));
+    signal(&child, "TERM");
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    ground.run("train", "twice", &set, &["--resume"]);
+    same(&whole, &ground.path("twice"), "after two signals");
+}
+
+#[test]
+fn runs_are_listed_with_their_state_and_what_is_wrong_with_their_checkpoints() {
+    let ground = Ground::new();
+    let run = ground.run("train", "one", &[], &[]);
+    copy(&run, &ground.path("two"));
+    cut_off(&ground.path("two"));
+    let newest = ground
+        .path("two/checkpoints")
+        .join(checkpoints(&run).last().unwrap());
+    fs::write(newest.join("student.bpk"), "x").unwrap();
+    let list = |dir: &Path, more: &[&str]| {
+        let mut args = vec!["runs", dir.to_str().unwrap()];
+        args.extend(more);
+        crate::support::succeed(&args)
+    };
+    let text = list(ground.dir.path(), &[]);
+    assert!(
+        text.contains("finished") && text.contains("cut off"),
+        "{text}"
+    );
+    assert!(
+        text.contains("student.bpk has 1 bytes instead of"),
+        "{text}"
+    );
+    assert!(text.contains("--resume"), "{text}");
+    let json: Value = serde_json::from_str(&list(&ground.path("two"), &["--json"])).unwrap();
+    assert_eq!(json[0]["standing"], "cut_off");
+    assert_eq!(json[0]["step"], 5);
+    assert!(json[0]["best"]["value"].is_number());
+    crate::support::refuse(&["runs", ground.path("faces").to_str().unwrap()]);
+}
+
+#[test]
+fn a_dry_run_counts_and_measures_and_leaves_nothing() {
+    let ground = Ground::new();
+    ground.run("train", "teacher", &["train.average=0"], &[]);
+    let output = ground
+        .command("distill", "dry", STATEFUL, &["--dry-run"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(
+        text.contains("6 = 2 epochs of 3 steps of 8 faces"),
+        "{text}"
+    );
+    assert!(
+        text.contains("48 views") && text.contains("MiB each"),
+        "{text}"
+    );
+    assert!(!ground.path("dry").exists());
 }
 
 #[test]

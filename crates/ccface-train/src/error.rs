@@ -104,7 +104,7 @@ pub enum TrainError {
         message: String,
     },
     /// Long work before or between steps ended because the run was asked to stop.
-    #[error("stopped before the first step; nothing was lost")]
+    #[error("stopped before the first step")]
     Stopped,
     /// The training machinery reported an error.
     #[error("training stopped: {0}")]

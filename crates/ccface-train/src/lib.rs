@@ -8,6 +8,7 @@
 //! | [`teacher`] | cached embeddings, inherited prototypes |
 //! | [`run`](mod@run) | from a configuration to a saved model |
 //! | [`run_dir`] | what a run leaves behind |
+//! | [`runs`] | which runs there are, and whether they can go on |
 //! | [`faces`] | evaluation by face size |
 
 pub mod checkpoint;
@@ -30,6 +31,7 @@ pub mod renderer;
 pub mod run;
 pub mod run_dir;
 mod running_buffers;
+pub mod runs;
 mod schedule;
 mod signals;
 mod step;
@@ -43,6 +45,6 @@ pub use burn::tensor::Device;
 pub use config::{ConfigSource, RunConfig, Task};
 pub use device::{Backend, DeviceSpec};
 pub use error::TrainError;
-pub use run::{Resume, RunRequest, RunSummary, run};
+pub use run::{Resume, RunEstimate, RunRequest, RunSummary, estimate, run};
 pub use schedule::LearningRate;
 pub use signals::RunSignals;

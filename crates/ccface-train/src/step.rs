@@ -125,7 +125,11 @@ impl Stepper {
 
     /// Steps during which the task itself grows harder, so that a loss that does not fall means nothing.
     pub(crate) fn steps_of_easing(&self) -> u64 {
-        let epochs = self.config.head.margin_warmup_epochs;
+        let epochs = self
+            .config
+            .head
+            .margin_warmup_epochs
+            .max(self.config.pairs.curriculum_epochs);
         (epochs * self.steps_per_epoch as f64).ceil() as u64
     }
 
@@ -343,4 +347,148 @@ fn teacher_keys(distill: &DistillContext, item: &TrainItem, device: &Device) -> 
         rows.extend_from_slice(distill.teacher.row(*index, *flipped && distill.shared_flip));
     }
     matrix(rows, distill.teacher.dim, device)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use burn::module::{ModuleVisitor, Param};
+    use ccface_data::Batch;
+    use ccface_losses::{ArcFace, MarginHead};
+    use ccface_model::{BackboneConfig, InputSpec, MobileFaceNetConfig};
+
+    use super::*;
+    use crate::{
+        config::OptimiserConfig,
+        trainee::{Context, StepContext},
+    };
+
+    const SIDE: usize = 16;
+
+    /// A student without batch norms, so that no layer looks across the batch.
+    fn trainee(device: &Device) -> Trainee {
+        let config = BackboneConfig::MobileFaceNet(MobileFaceNetConfig {
+            folded: true,
+            width: 8,
+            input_size: SIDE,
+            embedding: 4,
+            ..MobileFaceNetConfig::default()
+        });
+        let rows: Vec<f32> = (0..12).map(|i| (i as f32 * 0.7).sin()).collect();
+        let rows = Tensor::<2>::from_data(TensorData::new(rows, [3, 4]), device);
+        Trainee {
+            student: config.init_seeded(device, 1),
+            projector: None,
+            head: Some(Param::from_tensor(rows)),
+            context: Context(Arc::new(StepContext {
+                input: InputSpec::arcface(SIDE),
+                embedding: 4,
+                task: StepTask::Classify(MarginHead::ArcFace(ArcFace {
+                    scale: 8.0,
+                    margin: 0.2,
+                })),
+            })),
+        }
+    }
+
+    fn item(from: usize, count: usize) -> TrainItem {
+        let pixels = 3 * SIDE * SIDE;
+        TrainItem::new(Batch {
+            indices: (from..from + count).collect(),
+            labels: (from..from + count).map(|i| i % 3).collect(),
+            flipped: vec![false; count],
+            face_sizes: vec![8.0; count],
+            is_hr: vec![false; count],
+            student: (from * pixels..(from + count) * pixels)
+                .map(|i| 127.0 * (1.0 + (i as f32 * 0.37).sin()))
+                .collect(),
+            hr: None,
+            student_size: SIDE,
+            hr_size: SIDE,
+            bad: Vec::new(),
+        })
+    }
+
+    fn numbers(model: &Trainee, gradients: &GradientsParams) -> Vec<f32> {
+        struct All<'a>(&'a GradientsParams, Vec<f32>);
+        impl ModuleVisitor for All<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                if let Some(gradient) = self.0.get::<D>(param.id) {
+                    self.1.extend(read_rows(gradient).unwrap());
+                }
+            }
+        }
+        let mut all = All(gradients, Vec::new());
+        model.visit(&mut all);
+        all.1
+    }
+
+    #[test]
+    fn accumulated_batches_give_the_gradient_of_the_larger_one() {
+        let device = Device::flex().autodiff();
+        let model = trainee(&device);
+        let stepper = Stepper {
+            config: RunConfig::default(),
+            device: device.clone(),
+            steps_per_epoch: 1,
+            rate: LearningRate::new(&OptimiserConfig::default(), 1, 1),
+            teacher: None,
+            name_of: Arc::new(|i| i.to_string()),
+        };
+        let state = stepper.state(&model);
+        let of = |items| stepper.gradients(&model, &state, items, 1).unwrap();
+        let Ok(whole) = of(vec![item(0, 7)]) else {
+            panic!("not finite");
+        };
+        // Parts of different size: each counts by its faces.
+        let Ok(parts) = of(vec![item(0, 4), item(4, 2), item(6, 1)]) else {
+            panic!("not finite");
+        };
+        let (a, b) = (
+            numbers(&model, &whole.gradients),
+            numbers(&model, &parts.gradients),
+        );
+        assert!(a.len() > 1000 && whole.norm > 1e-3);
+        let largest = a.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        for (a, b) in a.iter().zip(&b) {
+            assert!((a - b).abs() <= 1e-4 * largest, "{a} {b}");
+        }
+        assert!((whole.norm - parts.norm).abs() < 1e-4 * whole.norm);
+        let loss = |pass: &Pass| pass.report.get("loss").unwrap();
+        assert!((loss(&whole) - loss(&parts)).abs() < 1e-4);
+        assert_eq!(parts.report.samples, 7);
+    }
+
+    #[test]
+    fn frozen_parts_get_no_gradient_until_their_epochs_are_over() {
+        let device = Device::flex().autodiff();
+        let mut config = RunConfig::default();
+        config.student.freeze = vec!["stem".into(), "layer".into()];
+        config.student.freeze_epochs = 2;
+        let stepper = Stepper {
+            config,
+            device: device.clone(),
+            steps_per_epoch: 1,
+            rate: LearningRate::new(&OptimiserConfig::default(), 1, 1),
+            teacher: None,
+            name_of: Arc::new(|i| i.to_string()),
+        };
+        let mut model = trainee(&device);
+        let mut counts = Vec::new();
+        for epoch in 1..=3 {
+            model = stepper.freeze_parts(model, epoch);
+            let state = stepper.state(&model);
+            let Ok(pass) = stepper
+                .gradients(&model, &state, vec![item(0, 4)], epoch)
+                .unwrap()
+            else {
+                panic!("not finite");
+            };
+            counts.push(pass.gradients.len());
+        }
+        assert!(
+            counts[0] > 0 && counts[0] == counts[1] && counts[1] < counts[2],
+            "{counts:?}"
+        );
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ccface_train::{
-    ConfigSource, Resume, RunRequest, Task, TrainError,
+    ConfigSource, Resume, RunEstimate, RunRequest, Task, TrainError,
     run_dir::{RunState, is_run},
 };
 
@@ -41,7 +41,7 @@ pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
         config.device = device;
     }
     let signals = Signals::listen();
-    let summary = ccface_train::run(RunRequest {
+    let request = RunRequest {
         task,
         config,
         origin: source.origin(),
@@ -51,8 +51,13 @@ pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
         tui: args.tui,
         progress: Arc::new(Mutex::new(io::stderr())),
         signals: signals.run.clone(),
-    });
-    let summary = match summary {
+    };
+    if args.dry_run {
+        let estimate = ccface_train::estimate(&request)?;
+        output::result(&output::printable(&plan(&estimate)));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let summary = match ccface_train::run(request) {
         Err(TrainError::Stopped) => {
             output::note("stopped before the first step");
             return Ok(signals.exit_code());
@@ -104,4 +109,52 @@ pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
         )),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The plan of a run, one fact a line.
+fn plan(estimate: &RunEstimate) -> String {
+    let time = |seconds: f64| {
+        let minutes = (seconds / 60.0).round() as u64;
+        match minutes {
+            0 => format!("{seconds:.0} s"),
+            1..=119 => format!("{minutes} min"),
+            _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
+        }
+    };
+    let mut lines = vec![
+        format!(
+            "data         {} images of {} identities; validation {} images",
+            estimate.images, estimate.identities, estimate.validation_images
+        ),
+        format!(
+            "student      {}; {} numbers are trained",
+            estimate.student, estimate.parameters
+        ),
+        format!(
+            "steps        {} = {} epochs of {} steps of {} faces",
+            estimate.steps, estimate.epochs, estimate.steps_per_epoch, estimate.faces_per_step
+        ),
+        format!(
+            "time         {}, {:.3} s a step (measured on one); validation and checkpoints come on top",
+            time(estimate.seconds),
+            estimate.seconds_per_step
+        ),
+    ];
+    if estimate.teacher_views > 0 {
+        lines.push(format!(
+            "teacher      {} for {} views, where no cache holds them",
+            time(estimate.teacher_seconds),
+            estimate.teacher_views
+        ));
+    }
+    if let Some(mib) = estimate.resident_mib {
+        lines.push(format!("memory       {mib:.0} MiB after one step"));
+    }
+    lines.push(format!(
+        "checkpoint   {:.1} MiB each",
+        estimate.checkpoint_mib
+    ));
+    lines.push(format!("config       {}", estimate.config_hash));
+    lines.push(String::new());
+    lines.join("\n")
 }

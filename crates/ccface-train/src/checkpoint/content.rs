@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     TrainError,
+    run_dir::BestValidation,
     step::{State, Stepper},
     trainee::Trainee,
 };
@@ -133,6 +134,17 @@ pub(crate) fn restore(
     state.running = progress.running();
     state.step = progress.step;
     Ok((model, state, progress))
+}
+
+/// The best validation that a checkpoint knows of; none where it knows none or cannot be read.
+pub(crate) fn best_of(dir: &Path) -> Option<BestValidation> {
+    let text = fs::read(dir.join(PROGRESS)).ok()?;
+    let progress: Progress = serde_json::from_slice(&text).ok()?;
+    progress.best.map(|best| BestValidation {
+        metric: best.metric,
+        value: best.value.0,
+        step: best.step,
+    })
 }
 
 fn bytes_of<M: Module>(module: M) -> Result<Bytes, TrainError> {

@@ -133,6 +133,28 @@ impl RunConfig {
             .unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
     }
 
+    /// Every value by its dotted key, as TOML writes it, in the order of the sections.
+    pub fn values(&self) -> Vec<(String, String)> {
+        fn walk(prefix: &str, table: &toml::Table, out: &mut Vec<(String, String)>) {
+            for (key, value) in table {
+                let key = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
+                match value {
+                    toml::Value::Table(inner) => walk(&key, inner, out),
+                    value => out.push((key, value.to_string())),
+                }
+            }
+        }
+        let mut out = Vec::new();
+        if let Ok(table) = toml::Table::try_from(self) {
+            walk("", &table, &mut out);
+        }
+        out
+    }
+
     /// BLAKE3 of the resolved configuration, in hex.
     pub fn hash(&self) -> String {
         blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()

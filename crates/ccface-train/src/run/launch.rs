@@ -9,9 +9,8 @@ use burn::{
     optim::SgdConfig,
     tensor::Device,
     train::{
-        Interrupter, Learner, SupervisedTraining, TrainingStrategy,
-        logger::InMemoryMetricLogger,
-        renderer::{MetricsRenderer, tui::TuiMetricsRendererWrapper},
+        Interrupter, Learner, SupervisedTraining, TrainingStrategy, logger::InMemoryMetricLogger,
+        renderer::MetricsRenderer,
     },
 };
 use ccface_losses::Term;
@@ -21,7 +20,7 @@ use crate::{
     RunConfig, Task, TrainError, checkpoint,
     loader::OneItem,
     metrics::{ScalarKind, ScalarMetric},
-    renderer::{PlainRenderer, Say},
+    renderer::{Dashboard, PlainRenderer, Say},
     run_dir::RunDir,
     strategy::{Outcome, Strategy},
     validation::ValidationSet,
@@ -71,7 +70,12 @@ pub(super) fn launch(
     ));
     let interrupter = Interrupter::new();
     let renderer: Box<dyn MetricsRenderer> = if request.tui {
-        Box::new(TuiMetricsRendererWrapper::new(interrupter.clone(), None))
+        say.hold();
+        Box::new(Dashboard::new(
+            interrupter.clone(),
+            (epoch > 1).then(|| epoch - 1),
+            request.signals.clone(),
+        ))
     } else {
         let shown = vec![
             "loss",
@@ -107,7 +111,9 @@ pub(super) fn launch(
         drop(result.renderer);
         result.model
     }))
-    .map_err(|panic| TrainError::Training(panic_message(panic.as_ref())))?;
+    .map_err(|panic| TrainError::Training(panic_message(panic.as_ref())));
+    say.release();
+    let model = model?;
     let mut outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
     if let Some(error) = loader.take_failure() {
         outcome.error = Some(error.into());

@@ -1,5 +1,6 @@
 //! From a configuration to a finished run: `distill` and `train` share everything but the head.
 
+mod estimate;
 mod head;
 mod launch;
 mod plan;
@@ -17,8 +18,9 @@ use crate::{
     signals::RunSignals,
     teacher::CacheOutcome,
 };
+pub use estimate::{RunEstimate, estimate};
 use launch::launch;
-use plan::Plan;
+use plan::{Embed, Plan};
 
 /// A run to be done.
 pub struct RunRequest {
@@ -101,7 +103,7 @@ pub fn run(request: RunRequest) -> Result<RunSummary, TrainError> {
         RunDir::check_free(&request.out, request.overwrite)?;
     }
     let say = Say::new(request.progress.clone());
-    let mut plan = Plan::build(&request, &device, &say)?;
+    let mut plan = Plan::build(&request, &device, &say, Embed::Teacher)?;
     let run = if resume {
         RunDir::reopen(&request.out, &plan.config)?
     } else {

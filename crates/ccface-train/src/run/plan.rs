@@ -5,8 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use burn::{nn::LinearConfig, tensor::Device};
-use ccface_data::{FaceSource, ImageFolder, Loader, LoaderConfig};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    nn::LinearConfig,
+    tensor::{Device, Tensor},
+};
+use ccface_data::{
+    FaceSource, ImageFolder, Loader, LoaderConfig,
+    rng::{Purpose, Stream},
+};
 use ccface_model::{Backbone, BackboneConfig, InputSpec, OnnxFile, Prototypes, load_model};
 
 use super::{RunRequest, head::Pieces};
@@ -15,7 +22,7 @@ use crate::{
     checkpoint::Fingerprint,
     config::{HeadStart, KeySource},
     data::{Faces, split_identities},
-    encoder::{FaceEncoder, Opened, is_onnx, open_encoder},
+    encoder::{FaceEncoder, Opened, is_onnx, open_encoder, stoppable},
     loader::PairLoader,
     renderer::Say,
     run_dir::{RUN_SCHEMA, RunRecord, RunState, TeacherRecord, model_path},
@@ -25,6 +32,18 @@ use crate::{
     trainee::{Context, StepContext, Trainee},
     validation::ValidationSet,
 };
+
+/// Purpose number of embeddings that only stand in.
+const STAND_IN: Purpose = Purpose::Other(3);
+
+/// Where the teacher's embeddings of the training images come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Embed {
+    /// From the teacher, or its cache.
+    Teacher,
+    /// From random numbers, where only shapes and speed matter.
+    StandIn,
+}
 
 /// Everything a launch needs, built and checked before the run directory exists.
 pub(super) struct Plan {
@@ -39,14 +58,21 @@ pub(super) struct Plan {
     pub(super) inherited: Option<Prototypes>,
     pub(super) record: RunRecord,
     pub(super) card_licence: String,
+    /// Whether the run takes the teacher's embeddings of its images.
+    pub(super) needs_embeddings: bool,
     pub(super) cache: Option<CacheOutcome>,
 }
 
 impl Plan {
+    /// Builds a run from its configuration.
+    ///
+    /// # Errors
+    /// Everything about data, teacher and student that keeps a run from beginning.
     pub(super) fn build(
         request: &RunRequest,
         device: &Device,
         say: &Say,
+        embed: Embed,
     ) -> Result<Self, TrainError> {
         let mut config = request.config.clone();
         let data_path = config.data.path.resolve("data.path")?;
@@ -86,6 +112,9 @@ impl Plan {
         let needs_embeddings =
             request.task == Task::Distill || config.head.start == HeadStart::ClassMeans;
         let embeddings = match &teacher {
+            Some((_, encoder)) if needs_embeddings && embed == Embed::StandIn => {
+                Some(stand_in(encoder.dim(), source.len(), config.seed))
+            }
             Some((_, encoder)) if needs_embeddings => {
                 let (embeddings, found) = embed_training_images(
                     request,
@@ -99,6 +128,7 @@ impl Plan {
             }
             _ => None,
         };
+        let embedded = embeddings.is_some();
         let pieces = Pieces {
             config: &config,
             labels: &labels,
@@ -124,6 +154,7 @@ impl Plan {
                 task: context,
             })),
         };
+        check_freeze(&config, &trainee)?;
         let validation = match &split.validation {
             Some(selection) => {
                 let held_out = ImageFolder::open(&data_path, selection)?;
@@ -181,6 +212,7 @@ impl Plan {
             inherited,
             record,
             card_licence: combine_licences(&licences),
+            needs_embeddings: needs_embeddings && embedded,
             cache,
         })
     }
@@ -243,6 +275,80 @@ impl Plan {
             teacher_hash: self.record.teacher.as_ref().map(|t| t.hash.clone()),
         }
     }
+}
+
+/// Unit vectors in the place of a teacher's embeddings.
+fn stand_in(dim: usize, images: usize, seed: u64) -> TeacherEmbeddings {
+    let mut stream = Stream::new(seed, 0, 0, STAND_IN);
+    let mut rows = || {
+        let mut rows: Vec<f32> = (0..images * dim).map(|_| stream.normal() as f32).collect();
+        for row in rows.chunks_exact_mut(dim.max(1)) {
+            let _ = crate::encoder::normalise(row);
+        }
+        rows
+    };
+    TeacherEmbeddings {
+        dim,
+        plain: rows(),
+        mirrored: rows(),
+    }
+}
+
+/// Refuses parts to freeze that the student does not have, or that leave nothing to train.
+fn check_freeze(config: &RunConfig, trainee: &Trainee) -> Result<(), TrainError> {
+    struct Names {
+        path: Vec<String>,
+        found: Vec<String>,
+    }
+    impl ModuleVisitor for Names {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.into());
+        }
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+            self.found.push(self.path.join("."));
+        }
+    }
+    let parts = &config.student.freeze;
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let mut names = Names {
+        path: Vec::new(),
+        found: Vec::new(),
+    };
+    trainee.visit(&mut names);
+    let unknown = parts
+        .iter()
+        .find(|part| !names.found.iter().any(|name| name.contains(part.as_str())));
+    if let Some(part) = unknown {
+        let mut known: Vec<&str> = names
+            .found
+            .iter()
+            .filter_map(|name| name.strip_prefix("student.")?.split('.').nth(1))
+            .collect();
+        known.dedup();
+        return Err(TrainError::config(
+            "student.freeze",
+            format!(
+                "no parameter's name contains `{part}`; the student's parts are {}",
+                known.join(", ")
+            ),
+        ));
+    }
+    if names
+        .found
+        .iter()
+        .all(|name| parts.iter().any(|part| name.contains(part.as_str())))
+    {
+        return Err(TrainError::config(
+            "student.freeze",
+            "covers every parameter: nothing would be trained",
+        ));
+    }
+    Ok(())
 }
 
 /// The licence a student inherits: its data's and its teacher's, each named once.
@@ -325,7 +431,7 @@ fn embed_training_images(
     };
     let mut last = std::time::Instant::now();
     let (embeddings, outcome) = embed_source(
-        teacher,
+        &stoppable(teacher, &request.signals),
         source,
         config.teacher.batch,
         Some(&dir),

@@ -3,10 +3,10 @@
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+use super::{ProgressSink, Say};
 
 use burn::train::{
     logger::{EvaluationProgressLogger, TrainingProgressLogger},
@@ -16,26 +16,6 @@ use burn::train::{
         MetricsRendererTraining,
     },
 };
-
-/// Where progress lines go; shared so that the caller may write between them.
-pub type ProgressSink = Arc<Mutex<dyn Write + Send>>;
-
-/// Short lines beside the progress of steps.
-#[derive(Clone)]
-pub(crate) struct Say(ProgressSink);
-
-impl Say {
-    /// Lines that go to `sink`.
-    pub(crate) fn new(sink: ProgressSink) -> Self {
-        Self(sink)
-    }
-
-    /// One line; a closed pipe is no error.
-    pub(crate) fn line(&self, text: &str) {
-        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(sink, "{text}").and_then(|()| sink.flush());
-    }
-}
 
 /// Shortest time between two lines inside an epoch.
 const INTERVAL: Duration = Duration::from_secs(5);
