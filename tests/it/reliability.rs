@@ -187,7 +187,13 @@ fn goes_on_from_every_step(ground: &Ground, task: &str, set: &[&str]) {
 fn a_run_goes_on_bit_for_bit_from_every_step() {
     let ground = Ground::new();
     ground.run("train", "teacher", &["train.average=0"], &[]);
-    goes_on_from_every_step(&ground, "train", &[]);
+    let parts = [
+        "student.freeze=[\"layer1\", \"bn1\"]",
+        "student.freeze_epochs=1",
+        "pairs.curriculum_epochs=1.5",
+        "head.margin_warmup_epochs=1",
+    ];
+    goes_on_from_every_step(&ground, "train", &parts);
     goes_on_from_every_step(&ground, "distill", STATEFUL);
 }
 

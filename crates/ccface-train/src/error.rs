@@ -57,7 +57,7 @@ pub enum TrainError {
     Evaluation(String),
     /// Losses or gradients were not finite, and neither leaving batches out nor going back helped.
     #[error(
-        "step {step}: {quantity} is not finite (learning rate {learning_rate:e}), after {skipped} skipped steps and {rollbacks} \
+        "step {step}: {quantity} is not finite (learning rate {learning_rate:.3e}), after {skipped} skipped steps and {rollbacks} \
          returns to a checkpoint. Samples of the batch: {samples}. Lower optimiser.learning_rate, or look at these images; \
          checkpoints hold finite weights only"
     )]

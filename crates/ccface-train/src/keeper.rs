@@ -91,9 +91,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// The newest sound checkpoint of this run.
-    pub(crate) fn newest(&self) -> Option<PathBuf> {
-        let search = self.store.newest(&self.fingerprint).ok()?;
-        search.found.map(|checkpoint| checkpoint.path)
+    /// Where the run goes back to after it went back `before` times: one checkpoint further each time.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub(crate) fn way_back(&self, before: u32) -> Result<Option<PathBuf>, TrainError> {
+        let found = self.store.go_back(&self.fingerprint, before as usize)?;
+        Ok(found.map(|checkpoint| checkpoint.path))
     }
 }

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use crate::TrainError;
@@ -21,11 +22,12 @@ pub(crate) struct RunLock {
 }
 
 impl RunLock {
-    /// Takes the directory, making it where it is not there.
+    /// Takes the directory, making it where it is not there; a holder gets `patience` to go, for a process that was killed
+    /// a moment ago may still be on its way out.
     ///
     /// # Errors
     /// [`TrainError::RunDir`] where another process holds it, [`TrainError::Io`] where it cannot be written.
-    pub(crate) fn take(dir: &Path) -> Result<Self, TrainError> {
+    pub(crate) fn take(dir: &Path, patience: Duration) -> Result<Self, TrainError> {
         let refuse = |message: String| TrainError::RunDir {
             path: dir.to_path_buf(),
             message,
@@ -43,7 +45,13 @@ impl RunLock {
             .truncate(false)
             .open(&path)
             .map_err(TrainError::io(&path, "write"))?;
-        match file.try_lock() {
+        let started = Instant::now();
+        let mut locked = file.try_lock();
+        while matches!(locked, Err(TryLockError::WouldBlock)) && started.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(50));
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -95,8 +103,10 @@ mod tests {
     fn a_second_lock_is_refused_with_the_holders_number_until_the_first_goes() {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("run");
-        let lock = RunLock::take(&run).unwrap();
-        let message = RunLock::take(&run).unwrap_err().to_string();
+        let lock = RunLock::take(&run, Duration::ZERO).unwrap();
+        let message = RunLock::take(&run, Duration::from_millis(60))
+            .unwrap_err()
+            .to_string();
         assert!(
             message.contains(&std::process::id().to_string()),
             "{message}"
@@ -104,7 +114,7 @@ mod tests {
         drop(lock);
         assert!(!run.exists(), "nothing came into it");
         fs::create_dir(&run).unwrap();
-        drop(RunLock::take(&run).unwrap());
+        drop(RunLock::take(&run, Duration::ZERO).unwrap());
         assert!(run.exists(), "it was there before");
     }
 }

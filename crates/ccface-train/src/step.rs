@@ -423,18 +423,61 @@ mod tests {
         all.1
     }
 
+    fn stepper(config: RunConfig, device: &Device) -> Stepper {
+        Stepper {
+            config,
+            device: device.clone(),
+            steps_per_epoch: 1,
+            rate: LearningRate::new(&OptimiserConfig::default(), 1, 100),
+            teacher: None,
+            name_of: Arc::new(|i| format!("image {i}")),
+        }
+    }
+
+    fn weights(model: &Trainee) -> Vec<f32> {
+        struct All(Vec<f32>);
+        impl ModuleVisitor for All {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.0.extend(read_rows(param.val().inner()).unwrap());
+            }
+        }
+        let mut all = All(Vec::new());
+        model.visit(&mut all);
+        all.0
+    }
+
+    #[test]
+    fn a_poisoned_batch_changes_nothing_and_its_images_are_named() {
+        let device = Device::flex().autodiff();
+        let stepper = stepper(RunConfig::default(), &device);
+        let model = trainee(&device);
+        let mut state = stepper.state(&model);
+        let (model, good) = stepper.step(model, &mut state, vec![item(0, 4)], 1, 1.0);
+        assert!(matches!(good.unwrap(), StepResult::Done(_)));
+        let before = weights(&model);
+        let mut poisoned = item(4, 3);
+        poisoned.batch.student[5] = f32::NAN;
+        let (model, bad) = stepper.step(model, &mut state, vec![item(0, 2), poisoned], 1, 1.0);
+        let StepResult::NotFinite(bad) = bad.unwrap() else {
+            panic!("a NaN went through");
+        };
+        assert_eq!(bad.samples.len(), 5);
+        assert!(bad.samples.contains(&"image 6".to_string()));
+        assert_eq!(weights(&model), before);
+        assert_eq!(
+            state.step, 2,
+            "it counts as a step, so that every schedule keeps its place"
+        );
+        let (model, good) = stepper.step(model, &mut state, vec![item(0, 4)], 1, 1.0);
+        assert!(matches!(good.unwrap(), StepResult::Done(_)));
+        assert!(weights(&model).iter().all(|w| w.is_finite()) && weights(&model) != before);
+    }
+
     #[test]
     fn accumulated_batches_give_the_gradient_of_the_larger_one() {
         let device = Device::flex().autodiff();
         let model = trainee(&device);
-        let stepper = Stepper {
-            config: RunConfig::default(),
-            device: device.clone(),
-            steps_per_epoch: 1,
-            rate: LearningRate::new(&OptimiserConfig::default(), 1, 1),
-            teacher: None,
-            name_of: Arc::new(|i| i.to_string()),
-        };
+        let stepper = stepper(RunConfig::default(), &device);
         let state = stepper.state(&model);
         let of = |items| stepper.gradients(&model, &state, items, 1).unwrap();
         let Ok(whole) = of(vec![item(0, 7)]) else {
@@ -465,14 +508,7 @@ mod tests {
         let mut config = RunConfig::default();
         config.student.freeze = vec!["stem".into(), "layer".into()];
         config.student.freeze_epochs = 2;
-        let stepper = Stepper {
-            config,
-            device: device.clone(),
-            steps_per_epoch: 1,
-            rate: LearningRate::new(&OptimiserConfig::default(), 1, 1),
-            teacher: None,
-            name_of: Arc::new(|i| i.to_string()),
-        };
+        let stepper = stepper(config, &device);
         let mut model = trainee(&device);
         let mut counts = Vec::new();
         for epoch in 1..=3 {

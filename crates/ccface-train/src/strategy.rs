@@ -74,7 +74,7 @@ enum Flow {
     Done,
     /// The run was asked to stop, or the machinery around it failed.
     Stopped,
-    /// Back to the newest checkpoint: the numbers of the last steps were not finite.
+    /// Back to a checkpoint: the numbers of the last steps were not finite.
     Back(NotFinite),
 }
 
@@ -163,6 +163,8 @@ impl Fit<'_> {
                 }
                 Flow::Back(bad) => {
                     model = attempt!(self.go_back(model.clone(), live, &bad));
+                    // What was learned about the rate must survive a cut from here on.
+                    attempt!(self.save(&model, live));
                     continue;
                 }
             }
@@ -367,7 +369,7 @@ impl Fit<'_> {
         let verdict = guard.not_finite(config, can_go_back);
         let samples = bad.samples.join(", ");
         log::warn!(
-            "step {}: {} is not finite (learning rate {:e}); samples: {samples}",
+            "step {}: {} is not finite (learning rate {:.3e}); samples: {samples}",
             live.state.step,
             bad.quantity,
             bad.learning_rate
@@ -396,7 +398,7 @@ impl Fit<'_> {
         }
     }
 
-    /// Takes the run back to its newest checkpoint, with a smaller learning rate from there on.
+    /// Takes the run back to a checkpoint, with a smaller learning rate from there on.
     fn go_back(
         &self,
         model: Trainee,
@@ -405,17 +407,18 @@ impl Fit<'_> {
     ) -> Result<Trainee, TrainError> {
         let strategy = self.strategy;
         let (from, before) = (live.state.step, live.progress.guard.clone());
-        let path = strategy
-            .keeper
-            .newest()
-            .ok_or_else(|| TrainError::NotFinite {
-                step: from,
-                quantity: bad.quantity,
-                learning_rate: bad.learning_rate,
-                samples: bad.samples.join(", "),
-                skipped: before.skipped - 1,
-                rollbacks: before.rollbacks,
-            })?;
+        let path =
+            strategy
+                .keeper
+                .way_back(before.rollbacks)?
+                .ok_or_else(|| TrainError::NotFinite {
+                    step: from,
+                    quantity: bad.quantity,
+                    learning_rate: bad.learning_rate,
+                    samples: bad.samples.join(", "),
+                    skipped: before.skipped - 1,
+                    rollbacks: before.rollbacks,
+                })?;
         let (model, state, progress) = checkpoint::restore(&path, &strategy.stepper, model)?;
         {
             let mut streams = lock(&strategy.streams);

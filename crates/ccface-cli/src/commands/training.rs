@@ -53,7 +53,10 @@ pub(crate) fn run(task: Task, args: RunArgs) -> Result<ExitCode, CliError> {
         signals: signals.run.clone(),
     };
     if args.dry_run {
-        let estimate = ccface_train::estimate(&request)?;
+        let estimate = match ccface_train::estimate(&request) {
+            Err(TrainError::Stopped) => return Ok(signals.exit_code()),
+            other => other?,
+        };
         output::result(&output::printable(&plan(&estimate)));
         return Ok(ExitCode::SUCCESS);
     }

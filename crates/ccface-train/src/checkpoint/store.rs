@@ -13,6 +13,8 @@ use crate::TrainError;
 
 /// Prefix of a directory that is being written or removed.
 const PARTIAL: &str = ".partial-";
+/// Prefix of a checkpoint that another of the same step is about to replace.
+const REPLACED: &str = ".replaced-";
 /// Prefix of a checkpoint.
 const STEP: &str = "step-";
 
@@ -160,23 +162,56 @@ impl CheckpointStore {
         })
     }
 
-    /// Removes what an earlier process left half written or half removed; returns how many.
+    /// The way back of a run whose numbers went bad: of its sound checkpoints the newest, or with `further` one that many before
+    /// it, as far as there are any. Every newer one is removed, so that no later start takes it up.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn go_back(
+        &self,
+        fingerprint: &Fingerprint,
+        further: usize,
+    ) -> Result<Option<StoredCheckpoint>, TrainError> {
+        let all = self.list()?;
+        let mut sound = all.iter().filter(|checkpoint| {
+            Manifest::verified(&checkpoint.path)
+                .is_ok_and(|manifest| fingerprint.difference(&manifest.fingerprint).is_none())
+        });
+        let mut chosen = sound.next().cloned();
+        for older in sound.take(further) {
+            chosen = Some(older.clone());
+        }
+        if let Some(chosen) = &chosen {
+            for newer in all.iter().filter(|newer| newer.step > chosen.step) {
+                self.discard(&newer.path)?;
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Removes what an earlier process left half written or half removed, and puts back what it was about to replace; returns
+    /// how many.
     ///
     /// # Errors
     /// [`TrainError::Io`].
     pub fn clean(&self) -> Result<usize, TrainError> {
-        let mut removed = 0;
+        let mut found = 0;
         for path in self.entries()? {
-            let partial = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(|name| name.starts_with(PARTIAL));
-            if partial {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if let Some(original) = name.strip_prefix(REPLACED) {
+                let place = self.dir.join(original);
+                if place.exists() {
+                    remove(&path)?;
+                } else {
+                    fs::rename(&path, &place).map_err(TrainError::io(&place, "write"))?;
+                }
+                found += 1;
+            } else if name.starts_with(PARTIAL) {
                 remove(&path)?;
-                removed += 1;
+                found += 1;
             }
         }
-        Ok(removed)
+        Ok(found)
     }
 
     /// Starts the checkpoint of `step`.
@@ -268,13 +303,17 @@ impl Draft {
         text.push('\n');
         write_through(&self.path.join(MANIFEST_FILE), text.as_bytes())?;
         sync_dir(&self.path);
-        let place = self.store.dir.join(format!("{STEP}{:09}", self.step));
+        let name = format!("{STEP}{:09}", self.step);
+        let place = self.store.dir.join(&name);
+        let aside = self.store.dir.join(format!("{REPLACED}{name}"));
         if place.exists() {
-            // The same step again, after going back: the new one takes its place.
-            self.store.discard(&place)?;
+            // The same step again, after going back: one of the two is there whenever this is cut off.
+            remove(&aside)?;
+            fs::rename(&place, &aside).map_err(TrainError::io(&place, "move"))?;
         }
         fs::rename(&self.path, &place).map_err(TrainError::io(&place, "write"))?;
         sync_dir(&self.store.dir);
+        remove(&aside)?;
         Ok(StoredCheckpoint {
             path: place,
             step: self.step,
@@ -399,6 +438,24 @@ mod tests {
     }
 
     #[test]
+    fn the_way_back_leads_further_each_time_and_closes_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::of_run(dir.path());
+        let back = |further| {
+            let found = store.go_back(&fingerprint("c"), further).unwrap();
+            found.map(|checkpoint| checkpoint.step)
+        };
+        assert_eq!(back(0), None);
+        for step in [1, 2, 3, 4] {
+            save(&store, step);
+        }
+        assert_eq!((back(0), steps(&store)), (Some(4), vec![4, 3, 2, 1]));
+        assert_eq!((back(1), steps(&store)), (Some(3), vec![3, 2, 1]));
+        fs::write(store.dir().join("step-000000002").join("a.bin"), "").unwrap();
+        assert_eq!((back(9), steps(&store)), (Some(1), vec![1]));
+    }
+
+    #[test]
     fn the_last_and_the_best_stay_and_partial_ones_are_cleaned() {
         let dir = tempfile::tempdir().unwrap();
         let store = CheckpointStore::of_run(dir.path());
@@ -411,6 +468,10 @@ mod tests {
         // The same step again replaces the old one.
         save(&store, 5);
         assert_eq!(steps(&store), [5, 4, 1]);
+        // Cut off between moving the old one aside and the new one in.
+        let last = store.list().unwrap()[0].path.clone();
+        fs::rename(&last, store.dir().join(".replaced-step-000000005")).unwrap();
+        assert_eq!((store.clean().unwrap(), steps(&store)), (1, vec![5, 4, 1]));
         fs::create_dir(store.dir().join(".partial-step-000000009")).unwrap();
         assert_eq!(store.clean().unwrap(), 1);
         drop(store.begin(9).unwrap());

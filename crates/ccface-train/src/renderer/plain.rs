@@ -34,6 +34,8 @@ pub struct PlainRenderer {
     total: usize,
     started: Instant,
     first_epoch: usize,
+    /// Images of the first epoch that an earlier process did.
+    before: usize,
     last_line: Instant,
 }
 
@@ -54,8 +56,16 @@ impl PlainRenderer {
             total: 0,
             started: now,
             first_epoch: 1,
+            before: 0,
             last_line: now,
         }
+    }
+
+    /// For a run that goes on inside an epoch: how many of its images were done before, for the time left.
+    #[must_use]
+    pub fn going_on_after(mut self, images: usize) -> Self {
+        self.before = images;
+        self
     }
 
     fn line(&self, text: &str) {
@@ -69,7 +79,7 @@ impl PlainRenderer {
             self.epoch, self.epochs, self.done, self.total
         );
         for name in &self.shown {
-            if let Some(value) = self.train.get(*name) {
+            if let Some(value) = self.train.get(*name).filter(|value| value.is_finite()) {
                 let _ = match *name {
                     "images_per_second" => write!(text, "  {value:.1} img/s"),
                     _ => write!(text, "  {name} {value:.3}"),
@@ -84,9 +94,11 @@ impl PlainRenderer {
 
     fn time_left(&self) -> Option<Duration> {
         let per_epoch = self.total.max(1) as f64;
-        let done =
-            (self.epoch.saturating_sub(self.first_epoch)) as f64 + self.done as f64 / per_epoch;
-        let all = (self.epochs + 1).saturating_sub(self.first_epoch) as f64;
+        let before = self.before as f64 / per_epoch;
+        let done = (self.epoch.saturating_sub(self.first_epoch)) as f64
+            + self.done as f64 / per_epoch
+            - before;
+        let all = (self.epochs + 1).saturating_sub(self.first_epoch) as f64 - before;
         (done > 0.0).then(|| {
             self.started
                 .elapsed()

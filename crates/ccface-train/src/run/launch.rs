@@ -50,7 +50,8 @@ pub(super) fn launch(
     };
     let begin = start(request, plan, run, &stepper, trainee, say)?;
     loader.restore_quarantine(&begin.live.progress.quarantine);
-    let epoch = begin.live.progress.cursor.epoch;
+    let cursor = begin.live.progress.cursor;
+    let epoch = cursor.epoch;
     let outcome = Arc::new(Mutex::new(Outcome::default()));
     let strategy = Strategy {
         stepper,
@@ -84,7 +85,10 @@ pub(super) fn launch(
             "push_share",
             "images_per_second",
         ];
-        Box::new(PlainRenderer::new(request.progress.clone(), shown))
+        Box::new(
+            PlainRenderer::new(request.progress.clone(), shown)
+                .going_on_after(cursor.batch * config.train.batch),
+        )
     };
     let train = Arc::new(loader.clone());
     let model = catch_unwind(AssertUnwindSafe(|| {

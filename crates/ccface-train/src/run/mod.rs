@@ -8,7 +8,7 @@ mod probe;
 mod save;
 mod start;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     RunConfig, Task, TrainError,
@@ -21,6 +21,9 @@ use crate::{
 pub use estimate::{RunEstimate, estimate};
 use launch::launch;
 use plan::{Embed, Plan};
+
+/// How long a run waits for the one before it in the same directory to be gone.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A run to be done.
 pub struct RunRequest {
@@ -85,7 +88,7 @@ pub enum Resume {
 pub fn run(request: RunRequest) -> Result<RunSummary, TrainError> {
     request.config.validate(request.task, &request.origin)?;
     let device = request.config.device_spec()?.resolve()?;
-    let _lock = RunLock::take(&request.out)?;
+    let _lock = RunLock::take(&request.out, LOCK_PATIENCE)?;
     let resume = request.resume != Resume::Never && is_run(&request.out);
     if resume && let Some(summary) = finished(&request)? {
         return Ok(summary);

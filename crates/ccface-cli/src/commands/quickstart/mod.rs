@@ -17,7 +17,7 @@ use ccface_data::{
     synthetic::{PictureFormat, SyntheticConfig, SyntheticSource, contact_sheet, write_folder},
 };
 use ccface_train::{
-    DeviceSpec, Resume, RunConfig, RunRequest, Task,
+    DeviceSpec, Resume, RunConfig, RunRequest, Task, TrainError,
     faces::{FacesEvaluation, FacesRequest, evaluate_faces},
     renderer::ProgressSink,
     run_dir::RunState,
@@ -183,7 +183,7 @@ impl Work<'_> {
 
     /// Trains one of the three; `false` where it was stopped.
     fn train(&self, name: &str, task: Task, config: RunConfig) -> Result<bool, CliError> {
-        let summary = ccface_train::run(RunRequest {
+        let summary = match ccface_train::run(RunRequest {
             task,
             config,
             origin: format!("quickstart, {name}"),
@@ -193,7 +193,10 @@ impl Work<'_> {
             tui: false,
             progress: self.progress.clone(),
             signals: self.signals.run.clone(),
-        })?;
+        }) {
+            Err(TrainError::Stopped) => return Ok(false),
+            other => other?,
+        };
         Ok(summary.state != RunState::Interrupted)
     }
 
