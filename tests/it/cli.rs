@@ -218,6 +218,60 @@ fn every_configuration_in_the_repository_is_valid() {
 }
 
 #[test]
+fn configurations_are_checked_shown_and_compared() {
+    let path = root().join("configs/orl.toml");
+    let checked = succeed(&["config", "check", text(&path)]);
+    assert!(checked.contains("good for distill"), "{checked}");
+    let shown = succeed(&["config", "show", text(&path), "--set", "train.batch=7"]);
+    assert!(
+        shown.contains("batch = 7") && shown.contains("every_minutes = 10.0"),
+        "{shown}"
+    );
+    // What is shown is a configuration that differs in that one value.
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("copy.toml");
+    fs::write(&copy, shown).unwrap();
+    let difference = succeed(&["config", "diff", text(&path), text(&copy)]);
+    assert_eq!(difference, "train.batch: 40 → 7\n");
+    let message = refuse(&[
+        "config",
+        "check",
+        text(&path),
+        "--set",
+        "train.epochs=0",
+        "--set",
+        "guard.rollback_rate=2",
+    ]);
+    assert!(
+        message.contains("train.epochs") && message.contains("guard.rollback_rate"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_part_that_no_network_has_is_answered_with_those_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    folder(&dir.path().join("faces"), 2, 2, 32);
+    let message = refuse(&[
+        "train",
+        "--out",
+        text(&dir.path().join("run")),
+        "--set",
+        &format!("data.path={}", dir.path().join("faces").display()),
+        "--set",
+        "student.start=scratch",
+        "--set",
+        "student.freeze=[\"layr1\"]",
+        "--set",
+        "student.freeze_epochs=1",
+    ]);
+    assert!(
+        message.contains("layr1") && message.contains("layer1"),
+        "{message}"
+    );
+}
+
+#[test]
 fn model_prints_the_literatures_counts() {
     let table = succeed(&["model"]);
     let row = table

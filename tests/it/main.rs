@@ -13,5 +13,6 @@ mod golden;
 mod oracle;
 mod orl;
 mod properties;
+mod reliability;
 mod support;
 mod watch;

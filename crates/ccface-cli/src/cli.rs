@@ -42,6 +42,11 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Write an event file for TensorBoard from a run that has none.
     Tensorboard(TensorboardArgs),
+    /// Check, show and compare configurations.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// List runs: state, step, best validation, and which checkpoints they can go on from.
+    Runs(RunsArgs),
     /// Evaluate a model.
     #[command(subcommand)]
     Evaluate(Box<EvaluateCommand>),
@@ -89,9 +94,58 @@ pub(crate) struct RunArgs {
     /// Replace a run that is in --out already.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Go on with the run that is in --out, from its newest sound checkpoint, or begin it; `--resume=PATH` goes on from one
+    /// of its checkpoints. Without --config the run's own configuration is read.
+    #[arg(long, value_name = "auto|PATH", num_args = 0..=1, require_equals = true, default_missing_value = "auto", conflicts_with = "overwrite")]
+    pub(crate) resume: Option<String>,
+    /// Print the plan (steps, measured time of a step, memory) and do nothing else.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Show the terminal dashboard instead of progress lines.
     #[arg(long)]
     pub(crate) tui: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check configurations: every mistake at once, unknown keys with the nearest known one.
+    Check {
+        /// Files, TOML.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// Override a value, as in `--set seed=2`. May be repeated.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// For which command; without it, one of the two is enough.
+        #[arg(long, value_parser = ["distill", "train"])]
+        task: Option<String>,
+    },
+    /// Print the whole configuration, defaults and presets written out.
+    Show {
+        /// File, TOML, or a run directory; the defaults without it.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Override a value, as in `--set seed=2`. May be repeated.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Print the values that differ between two configurations or runs.
+    Diff {
+        /// File, TOML, or a run directory.
+        a: PathBuf,
+        /// File, TOML, or a run directory.
+        b: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// A run directory, or a folder of them.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -39,10 +39,11 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// 1 for a run that failed on the way, 2 for input that has to be mended.
+    /// 1 for a run that failed on the way, 3 for one whose numbers stopped being finite, 2 for input that has to be mended.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Train(TrainError::NotFinite { .. } | TrainError::Training(_)) => 1,
+            Self::Train(TrainError::NotFinite { .. } | TrainError::Diverged { .. }) => 3,
+            Self::Train(TrainError::Training(_) | TrainError::Probe { .. }) => 1,
             _ => 2,
         }
     }

@@ -1,7 +1,7 @@
 //! The `ccface` command: flags, validated options, progress, reports, exit codes.
 //!
 //! Standard output carries results, standard error everything else. Exit codes: 0 done, 1 a run failed on the way, 2 bad input
-//! or usage, 130 stopped by the user.
+//! or usage, 3 training diverged (a loss, gradient or weight is not finite), 130 stopped by Ctrl-C, 143 by SIGTERM.
 
 mod cli;
 mod commands;

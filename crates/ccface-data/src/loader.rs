@@ -98,6 +98,12 @@ impl Loader {
         self.shared.quarantine().list()
     }
 
+    /// Takes over the bad images that an earlier process found, so that the error budget goes on where it was.
+    pub fn restore_quarantine(&self, bad: &[BadImage]) {
+        let mut quarantine = self.shared.quarantine();
+        bad.iter().for_each(|bad| quarantine.add(bad.clone()));
+    }
+
     /// The batches of an epoch from `start_batch` on.
     ///
     /// Worker threads run until the iterator is dropped, at most `workers · (prefetch + 1)` batches ahead.

@@ -16,6 +16,13 @@ pub struct PairConfig {
     /// 24, 32, 56, 112.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sizes: Option<SizeDistribution>,
+    /// Epochs over which the smallest face falls from the largest size to the smallest, fractions allowed (default 0: all sizes
+    /// from the start). Sizes that are drawn below the floor are raised to it.
+    ///
+    /// ```text
+    /// floor(epoch) = r_max^(1 − t) · r_min^t,   t = min(1, epoch / curriculum_epochs), epoch from 0
+    /// ```
+    pub curriculum_epochs: f64,
     /// Probability that both views are mirrored (0..=1, default 0.5).
     pub flip: f64,
     /// Probability that the student sees the HR view instead of an LR one (0..=1, default 0).
@@ -32,6 +39,7 @@ impl Default for PairConfig {
     fn default() -> Self {
         Self {
             sizes: None,
+            curriculum_epochs: 0.0,
             flip: 0.5,
             p_hr: 0.0,
             student_size: 112,
@@ -65,6 +73,13 @@ impl PairConfig {
                     "a network's input side lies between 8 and 1024 pixels",
                 ));
             }
+        }
+        if !(self.curriculum_epochs.is_finite() && self.curriculum_epochs >= 0.0) {
+            problems.push(DataError::config(
+                "curriculum_epochs",
+                self.curriculum_epochs,
+                "must be 0 (all sizes from the start) or more",
+            ));
         }
         if let Some(sizes) = &self.sizes {
             problems.extend(sizes.problem("sizes"));
@@ -178,6 +193,19 @@ impl Pairer {
         })
     }
 
+    /// The smallest face of an epoch.
+    fn floor(&self, epoch: u64) -> usize {
+        let length = self.config.curriculum_epochs;
+        let t = epoch as f64 / length;
+        match self.sizes.bounds() {
+            Some((min, max)) if length > 0.0 && t < 1.0 => {
+                let log = |r: u32| libm::log(f64::from(r));
+                libm::exp(log(max) * (1.0 - t) + log(min) * t).round() as usize
+            }
+            _ => 0,
+        }
+    }
+
     /// Makes a pair; the HR view's numbers are appended to `hr`, which an error leaves as it was.
     pub(crate) fn views(
         &self,
@@ -204,7 +232,10 @@ impl Pairer {
         let face_size = if full {
             side
         } else {
-            self.sizes.draw(&mut size).min(side)
+            self.sizes
+                .draw(&mut size)
+                .max(self.floor(draw.epoch))
+                .min(side)
         };
         if let Some(hr) = hr {
             let size = self.config.teacher_size;
@@ -307,6 +338,24 @@ mod tests {
             );
             assert_eq!((p.hr.width, p.student.width), (20, 40));
         }
+    }
+
+    #[test]
+    fn a_curriculum_goes_from_the_largest_size_to_all_of_them() {
+        let source = people(1, 1, 64);
+        let config = config(
+            r#"{"student_size":32,"teacher_size":32,"sizes":[8,16,32,64],"curriculum_epochs":3,"flip":0}"#,
+        );
+        let smallest = |epoch| {
+            (0..200)
+                .map(|seed| pair(&source, &config, seed, epoch, 0).unwrap().face_size)
+                .fold(f32::INFINITY, f32::min)
+        };
+        let floors: Vec<f32> = (0..5).map(smallest).collect();
+        assert_eq!(floors, [64.0, 32.0, 16.0, 8.0, 8.0]);
+        let mut bad = config.clone();
+        bad.curriculum_epochs = -1.0;
+        assert_eq!(bad.problems().len(), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use ccface_eval::Subject;
 use crate::{
     TrainError,
     config::{DataConfig, ValidationConfig},
+    signals::RunSignals,
     validation::ValidationSet,
 };
 
@@ -113,12 +114,13 @@ impl Faces {
         })
     }
 
-    pub(crate) fn into_validation(self, sizes: &[usize]) -> ValidationSet {
+    pub(crate) fn into_validation(self, sizes: &[usize], signals: &RunSignals) -> ValidationSet {
         ValidationSet {
             faces: self.faces,
             labels: self.labels,
             sizes: sizes.to_vec(),
             batch: 32,
+            signals: signals.clone(),
         }
     }
 }

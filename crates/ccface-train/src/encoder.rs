@@ -16,7 +16,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ccface_data::{FaceImage, degrade::fit};
 use ccface_model::{Colour, InputSpec};
 
-use crate::TrainError;
+use crate::{TrainError, signals::RunSignals};
 
 /// What an encoder is, apart from what runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,6 +196,28 @@ pub fn open_encoder(
         &crate::run_dir::model_path(path),
         device,
     )?))
+}
+
+/// An encoder that gives up between two batches where the run is to end.
+pub(crate) struct Stoppable<'a> {
+    inner: &'a dyn FaceEncoder,
+    signals: &'a RunSignals,
+}
+
+/// Wraps an encoder for work that may take long.
+pub(crate) fn stoppable<'a>(inner: &'a dyn FaceEncoder, signals: &'a RunSignals) -> Stoppable<'a> {
+    Stoppable { inner, signals }
+}
+
+impl FaceEncoder for Stoppable<'_> {
+    fn facts(&self) -> &EncoderFacts {
+        self.inner.facts()
+    }
+
+    fn embed_prepared(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<f32>, TrainError> {
+        self.signals.check()?;
+        self.inner.embed_prepared(pixels, count)
+    }
 }
 
 /// An encoder and the file it came from.

@@ -55,10 +55,11 @@ pub enum TrainError {
     /// The evaluation cannot be computed from this data.
     #[error("evaluation: {0}")]
     Evaluation(String),
-    /// A loss or gradient stopped being finite; the model before that step is kept.
+    /// Losses or gradients were not finite, and neither leaving batches out nor going back helped.
     #[error(
-        "step {step}: {quantity} is not finite (learning rate {learning_rate:e}). Samples of the batch: {samples}. \
-         Lower train.learning_rate, or look at these images; the last good model is kept"
+        "step {step}: {quantity} is not finite (learning rate {learning_rate:.3e}), after {skipped} skipped steps and {rollbacks} \
+         returns to a checkpoint. Samples of the batch: {samples}. Lower optimiser.learning_rate, or look at these images; \
+         checkpoints hold finite weights only"
     )]
     NotFinite {
         /// The optimiser step, from 1.
@@ -69,7 +70,42 @@ pub enum TrainError {
         learning_rate: f64,
         /// Names of the batch's images.
         samples: String,
+        /// Steps that were left out before.
+        skipped: u64,
+        /// How often the run went back.
+        rollbacks: u32,
     },
+    /// A weight or running statistic is not finite although loss and gradient were.
+    #[error(
+        "step {step}: a weight or a running statistic is not finite; no checkpoint and no model was written of it. Lower \
+         optimiser.learning_rate, or set optimiser.clip_norm"
+    )]
+    Diverged {
+        /// The step after which it was found.
+        step: u64,
+    },
+    /// A checkpoint cannot be gone on from.
+    #[error("{path}: {message}")]
+    Checkpoint {
+        /// The checkpoint's directory, or the folder of them.
+        path: PathBuf,
+        /// What is wrong and how to mend it.
+        message: String,
+    },
+    /// The first step does not fit the machine.
+    #[error(
+        "the probe step with a batch of {batch} failed: {message}. Choose a smaller train.batch; train.accumulate = 2 keeps the \
+         number of faces behind each update"
+    )]
+    Probe {
+        /// Faces of a batch.
+        batch: usize,
+        /// What the device said.
+        message: String,
+    },
+    /// Long work before or between steps ended because the run was asked to stop.
+    #[error("stopped before the first step")]
+    Stopped,
     /// The training machinery reported an error.
     #[error("training stopped: {0}")]
     Training(String),

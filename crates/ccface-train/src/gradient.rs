@@ -47,6 +47,29 @@ pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result
     Ok(rows.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 
+/// The first number of a module's first tensor: reading it waits for everything that leads to it.
+///
+/// # Errors
+/// [`TrainError::Training`] where the device does not give it back.
+pub(crate) fn first_number<M: Module>(module: &M) -> Result<Option<f32>, TrainError> {
+    struct First(Option<Tensor<1>>);
+    impl ModuleVisitor for First {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.0.is_none() {
+                let tensor = param.val().without_autodiff();
+                let elements = tensor.shape().num_elements();
+                self.0 = Some(tensor.reshape([elements]).narrow(0, 0, elements.min(1)));
+            }
+        }
+    }
+    let mut first = First(None);
+    module.visit(&mut first);
+    match first.0 {
+        Some(tensor) => Ok(crate::encoder::read_rows(tensor)?.first().copied()),
+        None => Ok(None),
+    }
+}
+
 /// Multiplies every gradient with `factor`.
 pub fn scale<M: Module>(module: &M, gradients: &mut GradientsParams, factor: f64) {
     struct Scale<'a> {

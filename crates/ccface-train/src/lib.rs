@@ -3,28 +3,40 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | one TOML file per run |
+//! | [`checkpoint`] | directories that a run goes on from |
 //! | [`encoder`] | teacher, student and strangers' networks behind one trait |
 //! | [`teacher`] | cached embeddings, inherited prototypes |
 //! | [`run`](mod@run) | from a configuration to a saved model |
 //! | [`run_dir`] | what a run leaves behind |
 //! | [`tensorboard`] | event files for TensorBoard |
+//! | [`runs`] | which runs there are, and whether they can go on |
 //! | [`faces`] | evaluation by face size |
 
+pub mod checkpoint;
 pub mod config;
 mod dashboard;
 mod data;
 mod device;
 pub mod encoder;
 mod error;
+mod exact;
 pub mod faces;
 pub mod gradient;
+mod guard;
+mod keeper;
 mod loader;
+mod lock;
+mod memory;
 pub mod metrics;
 mod optimiser;
 pub mod renderer;
 pub mod run;
 pub mod run_dir;
+mod running_buffers;
+pub mod runs;
 mod schedule;
+mod signals;
+mod step;
 mod strategy;
 pub mod teacher;
 pub mod tensorboard;
@@ -36,5 +48,6 @@ pub use burn::tensor::Device;
 pub use config::{ConfigSource, RunConfig, Task};
 pub use device::{Backend, DeviceSpec};
 pub use error::TrainError;
-pub use run::{RunRequest, RunSummary, run};
+pub use run::{Resume, RunEstimate, RunRequest, RunSummary, estimate, run};
 pub use schedule::LearningRate;
+pub use signals::RunSignals;

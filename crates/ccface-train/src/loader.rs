@@ -1,9 +1,6 @@
 //! ccface-data's loader as a burn data loader: batches in the order of (seed, epoch), from any step on.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::{
     data::{
@@ -12,31 +9,59 @@ use burn::{
     },
     tensor::Device,
 };
-use ccface_data::{Batch, DataError, Loader};
+use ccface_data::{BadImage, Batch, DataError, Loader};
 
 use crate::trainee::TrainItem;
 
-/// One epoch after the other; each `iter` starts the next.
+/// One epoch after the other; each `iter` starts where `seek` said.
 #[derive(Clone)]
 pub(crate) struct PairLoader {
     loader: Arc<Loader>,
     images: usize,
-    next_epoch: Arc<AtomicU64>,
+    batch: usize,
+    position: Arc<Mutex<(u64, usize)>>,
     failure: Arc<Mutex<Option<DataError>>>,
 }
 
 impl PairLoader {
-    pub(crate) fn new(loader: Loader, images: usize) -> Self {
+    pub(crate) fn new(loader: Loader, images: usize, batch: usize) -> Self {
         Self {
             loader: Arc::new(loader),
             images,
-            next_epoch: Arc::new(AtomicU64::new(0)),
+            batch,
+            position: Arc::new(Mutex::new((0, 0))),
             failure: Arc::new(Mutex::new(None)),
         }
     }
 
     pub(crate) fn batches(&self) -> usize {
         self.loader.len_batches()
+    }
+
+    /// Where the next `iter` starts: an epoch, from 0, and a batch in it.
+    pub(crate) fn seek(&self, epoch: u64, batch: usize) {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = (epoch, batch);
+    }
+
+    /// One batch by its place.
+    ///
+    /// # Errors
+    /// What its images report, or that there is no such batch.
+    pub(crate) fn single(&self, epoch: u64, batch: usize) -> Result<Batch, DataError> {
+        self.loader
+            .epoch(epoch, batch)
+            .next()
+            .unwrap_or(Err(DataError::Worker))
+    }
+
+    /// The images that could not be used so far.
+    pub(crate) fn quarantine(&self) -> Vec<BadImage> {
+        self.loader.quarantine()
+    }
+
+    /// Takes over what an earlier process found.
+    pub(crate) fn restore_quarantine(&self, bad: &[BadImage]) {
+        self.loader.restore_quarantine(bad);
     }
 
     /// The error that ended an epoch early, as it was.
@@ -47,11 +72,11 @@ impl PairLoader {
 
 impl DataLoader<TrainItem> for PairLoader {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<TrainItem> + 'a> {
-        let epoch = self.next_epoch.fetch_add(1, Ordering::SeqCst);
+        let (epoch, batch) = *self.position.lock().unwrap_or_else(PoisonError::into_inner);
         Box::new(Epoch {
-            batches: Box::new(self.loader.epoch(epoch, 0)),
+            batches: Box::new(self.loader.epoch(epoch, batch)),
             owner: self,
-            done: 0,
+            done: (batch * self.batch).min(self.images),
         })
     }
 

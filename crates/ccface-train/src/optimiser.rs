@@ -41,7 +41,13 @@ pub(crate) fn build<M: Module>(config: &OptimiserConfig, module: &M) -> ModuleOp
             }
         }
         OptimiserKind::Adamw => {
-            let adamw = |decay: f64| AdamWConfig::new().with_weight_decay(decay as f32).build();
+            // burn's ε is 1e-5; PyTorch's matters where gradients are small.
+            let adamw = |decay: f64| {
+                AdamWConfig::new()
+                    .with_epsilon(1e-8)
+                    .with_weight_decay(decay as f32)
+                    .build()
+            };
             let optimiser = ModuleOptimizer::from(adamw(config.weight_decay));
             if kept.is_empty() {
                 optimiser
@@ -65,4 +71,78 @@ fn vectors<M: Module>(module: &M) -> Vec<ParamId> {
     let mut found = Vectors(Vec::new());
     module.visit(&mut found);
     found.0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use burn::{
+        nn::{Linear, LinearConfig},
+        optim::GradientsParams,
+        tensor::Device,
+    };
+
+    use super::*;
+
+    /// Three steps at rate 0.1 and decay 0.05, with gradients that grow by their first; the bias is not decayed.
+    fn three_steps(kind: OptimiserKind, size: f32) -> (Vec<f32>, Vec<f32>) {
+        let device = Device::flex().autodiff();
+        let config = OptimiserConfig {
+            kind,
+            weight_decay: 0.05,
+            ..OptimiserConfig::default()
+        };
+        let mut linear: Linear = LinearConfig::new(2, 2).init(&device);
+        linear.weight = Param::from_data([[1.0, -2.0], [0.5, 3.0]], &device);
+        linear.bias = Some(Param::from_data([0.1, -0.2], &device));
+        let mut optimiser = build(&config, &linear);
+        let inner = device.inner();
+        for step in 1..=3 {
+            let scale = size * step as f32;
+            let mut gradients = GradientsParams::new();
+            let weight = Tensor::<2>::from_data([[0.1, -0.2], [0.3, 0.4]], &inner);
+            let bias = Tensor::<1>::from_data([0.5, -0.6], &inner);
+            gradients.register(linear.weight.id, weight * scale);
+            gradients.register(linear.bias.as_ref().unwrap().id, bias * scale);
+            linear = optimiser.step(0.1, linear, gradients);
+        }
+        let read = |values: Result<Vec<f32>, _>| -> Vec<f32> { values.unwrap() };
+        (
+            read(crate::encoder::read_rows(linear.weight.val().inner())),
+            read(crate::encoder::read_rows(
+                linear.bias.unwrap().val().inner(),
+            )),
+        )
+    }
+
+    fn close(got: &(Vec<f32>, Vec<f32>), weight: [f32; 4], bias: [f32; 2]) {
+        let expected = weight.iter().chain(&bias);
+        for (got, expected) in got.0.iter().chain(&got.1).zip(expected) {
+            assert!((got - expected).abs() < 2e-5, "{got} {expected}");
+        }
+    }
+
+    // The numbers are torch.optim's (2.x) of the same steps, the bias in a group of its own without decay.
+    #[test]
+    fn sgd_steps_as_pytorch_does() {
+        close(
+            &three_steps(OptimiserKind::Sgd, 1.0),
+            [0.877_259_6, -1.754_519_2, 0.201_604_17, 2.536_968_5],
+            [-0.375_500_02, 0.370_600_01],
+        );
+    }
+
+    #[test]
+    fn adamw_steps_as_pytorch_does_with_large_and_with_small_gradients() {
+        close(
+            &three_steps(OptimiserKind::Adamw, 1.0),
+            [0.694_236_64, -1.679_311_5, 0.201_699_2, 2.664_386_5],
+            [-0.192_318_29, 0.092_318_32],
+        );
+        close(
+            &three_steps(OptimiserKind::Adamw, 1e-5),
+            [0.696_261_64, -1.680_328, 0.202_377_68, 2.664_895_8],
+            [-0.191_908_23, 0.091_976_49],
+        );
+    }
 }

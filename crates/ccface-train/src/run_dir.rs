@@ -8,7 +8,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RunConfig, Task, TrainError, encoder::Assumptions};
+use crate::{
+    RunConfig, Task, TrainError, checkpoint::CheckpointStore, encoder::Assumptions, lock::LOCK_FILE,
+};
 
 /// The file that makes a directory a run.
 const RUN_FILE: &str = "run.json";
@@ -60,8 +62,25 @@ pub struct RunRecord {
     pub steps: u64,
     /// Epochs done.
     pub epochs: usize,
+    /// The best validation, where there was one.
+    #[serde(default)]
+    pub best: Option<BestValidation>,
+    /// Images that could not be used, each with its reason.
+    #[serde(default)]
+    pub quarantine: Vec<String>,
     /// What ended a failed run.
     pub error: Option<String>,
+}
+
+/// The validation with the smallest error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestValidation {
+    /// Which number.
+    pub metric: String,
+    /// Its value.
+    pub value: f64,
+    /// The step it was measured after.
+    pub step: u64,
 }
 
 /// The teacher of a run, enough to open it again and to notice another file in its place.
@@ -97,12 +116,11 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes a new run directory and writes the resolved configuration into it.
+    /// Checks that a new run may begin at `path`, before anything is done for it.
     ///
     /// # Errors
-    /// [`TrainError::RunDir`] where a run is there already (unless `overwrite`) or the place holds other files,
-    /// [`TrainError::Io`] where it cannot be written.
-    pub fn create(path: &Path, config: &RunConfig, overwrite: bool) -> Result<Self, TrainError> {
+    /// [`TrainError::RunDir`] where a run is there already (unless `overwrite`) or the place holds other files.
+    pub fn check_free(path: &Path, overwrite: bool) -> Result<(), TrainError> {
         let refuse = |message: &str| TrainError::RunDir {
             path: path.to_path_buf(),
             message: message.into(),
@@ -110,30 +128,51 @@ impl RunDir {
         if path.is_file() {
             return Err(refuse("is a file; --out takes a directory"));
         }
-        if path.join(RUN_FILE).exists() {
-            if !overwrite {
-                return Err(refuse(
-                    "holds a run already. Give another --out, or --overwrite to replace it",
-                ));
+        if is_run(path) {
+            if overwrite {
+                return Ok(());
             }
-            for name in [RUN_FILE, "config.toml", "metrics.jsonl", "timing.jsonl"] {
-                remove_if_there(&path.join(name))?;
-            }
-            for name in ["model", "tensorboard", "samples"] {
-                let dir = path.join(name);
-                if dir.exists() {
-                    fs::remove_dir_all(&dir).map_err(TrainError::io(&dir, "remove"))?;
-                }
-            }
-        } else if path.exists()
-            && fs::read_dir(path)
-                .map_err(TrainError::io(path, "read"))?
-                .next()
-                .is_some()
-        {
-            return Err(refuse("is not empty and holds no run. Give another --out"));
+            return Err(refuse(
+                "holds a run already. Give another --out, --resume to go on with it, or --overwrite to replace it",
+            ));
         }
+        if !path.exists() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(path).map_err(TrainError::io(path, "read"))? {
+            let entry = entry.map_err(TrainError::io(path, "read"))?;
+            if entry.file_name() != LOCK_FILE {
+                return Err(refuse("is not empty and holds no run. Give another --out"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a new run directory and writes the resolved configuration into it.
+    ///
+    /// # Errors
+    /// As [`check_free`](Self::check_free); [`TrainError::Io`] where it cannot be written.
+    pub fn create(path: &Path, config: &RunConfig, overwrite: bool) -> Result<Self, TrainError> {
+        Self::check_free(path, overwrite)?;
         fs::create_dir_all(path).map_err(TrainError::io(path, "create"))?;
+        for name in [RUN_FILE, "config.toml", "metrics.jsonl", "timing.jsonl"] {
+            remove_if_there(&path.join(name))?;
+        }
+        for name in ["model", "tensorboard", "samples"] {
+            let dir = path.join(name);
+            if dir.exists() {
+                fs::remove_dir_all(&dir).map_err(TrainError::io(&dir, "remove"))?;
+            }
+        }
+        CheckpointStore::of_run(path).remove_all()?;
+        Self::reopen(path, config)
+    }
+
+    /// Takes an existing run directory and writes the resolved configuration into it.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] where it cannot be written.
+    pub fn reopen(path: &Path, config: &RunConfig) -> Result<Self, TrainError> {
         let run = Self {
             path: path.to_path_buf(),
         };

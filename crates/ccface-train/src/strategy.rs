@@ -1,87 +1,87 @@
-//! Our strategy under burn-train's `SupervisedTraining`: it owns optimiser, schedule, queue and momentum encoder, and
-//! looks at every step before it updates anything.
+//! Our strategy under burn-train's `SupervisedTraining`: it owns the order of steps, validations, checkpoints and records,
+//! and burn-train shows them.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use burn::{
-    data::dataloader::Progress,
-    optim::{GradientsParams, ModuleOptimizer},
-    tensor::Device,
+    data::dataloader::Progress as Shown,
     train::{
-        EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
-        SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader,
-        TrainingComponents, TrainingItem, ValidLoader,
+        EventProcessorTraining, Interrupter, Learner, LearnerEvent, SupervisedLearningStrategy,
+        SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem,
+        ValidLoader,
     },
 };
-use ccface_data::rng::{Purpose, Stream};
-use ccface_losses::KeyQueue;
-use ccface_model::Momentum;
+use ccface_model::Backbone;
 use serde_json::Value;
 
 use crate::{
     TrainError,
-    config::{KeySource, RunConfig},
+    checkpoint::{self, Cursor, Progress},
     dashboard::Dashboard,
-    encoder::{FaceEncoder, read_rows, to_tensor, write_planes},
-    gradient,
-    metrics::{JsonLines, Report, unix_time},
-    optimiser,
-    schedule::LearningRate,
-    trainee::{DistillContext, Running, StepTask, TrainItem, Trainee, int_tensor},
+    guard::Verdict,
+    keeper::{Keeper, Streams},
+    loader::PairLoader,
+    memory,
+    metrics::{Report, unix_time},
+    renderer::Say,
+    signals::RunSignals,
+    step::{NotFinite, State, StepResult, Stepper},
+    trainee::Trainee,
 };
-
-/// Purpose number of the shuffled-margin control's permutations.
-const SHUFFLED_MARGINS: Purpose = Purpose::Other(1);
 
 /// What a run came to, kept apart from burn-train's result, which the terminal dashboard resets.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) steps: u64,
     pub(crate) epochs: usize,
+    /// Images and step time of this process.
     pub(crate) images: u64,
     pub(crate) training_time: Duration,
-    pub(crate) last_validation: Option<Report>,
+    pub(crate) last_validation: Vec<(String, f64)>,
+    /// Best validation: its name, value and step.
+    pub(crate) best: Option<(String, f64, u64)>,
+    pub(crate) skipped: u64,
     pub(crate) interrupted: bool,
+    /// What is saved in the trained student's place, where the run asks for that.
+    pub(crate) kept: Option<Backbone>,
     pub(crate) error: Option<TrainError>,
 }
 
 /// The strategy; `outcome` is shared with whoever launched it.
 pub(crate) struct Strategy {
-    pub(crate) config: RunConfig,
-    pub(crate) device: Device,
-    pub(crate) steps_per_epoch: usize,
-    pub(crate) teacher: Option<Arc<dyn FaceEncoder>>,
+    pub(crate) stepper: Stepper,
+    pub(crate) loader: PairLoader,
+    pub(crate) keeper: Keeper,
     pub(crate) streams: Mutex<Streams>,
     /// For those who watch.
     pub(crate) dashboard: Dashboard,
+    /// Where the run begins: taken once.
+    pub(crate) start: Mutex<Option<Live>>,
     pub(crate) outcome: Arc<Mutex<Outcome>>,
-    /// Set from outside to stop after the current step.
-    pub(crate) stop: Arc<AtomicBool>,
-    /// Names a sample in messages.
-    pub(crate) name_of: Arc<dyn Fn(usize) -> String + Send + Sync>,
+    pub(crate) signals: RunSignals,
+    pub(crate) say: Say,
 }
 
-/// The files a run appends to.
-pub(crate) struct Streams {
-    pub(crate) metrics: JsonLines,
-    pub(crate) timing: JsonLines,
+/// What changes while a run goes on, beside the weights.
+pub(crate) struct Live {
+    pub(crate) state: State,
+    pub(crate) progress: Progress,
 }
 
-/// What changes from step to step.
-struct State {
-    optimiser: ModuleOptimizer,
-    rate: LearningRate,
-    queue: Option<KeyQueue>,
-    momentum: Option<Momentum>,
-    running: Running,
-    step: u64,
+/// How the steps of an epoch ended.
+enum Flow {
+    /// All are done.
+    Done,
+    /// The run was asked to stop, or the machinery around it failed.
+    Stopped,
+    /// Back to a checkpoint: the numbers of the last steps were not finite.
+    Back(NotFinite),
 }
+
+type Processor = SupervisedTrainingEventProcessor<Trainee>;
 
 impl SupervisedLearningStrategy<Trainee> for Strategy {
     fn fit(
@@ -90,58 +90,129 @@ impl SupervisedLearningStrategy<Trainee> for Strategy {
         learner: Learner<Trainee>,
         train: TrainLoader<Trainee>,
         valid: ValidLoader<Trainee>,
-        starting_epoch: usize,
-    ) -> (Trainee, SupervisedTrainingEventProcessor<Trainee>) {
-        let mut processor = components.event_processor;
-        let interrupter = components.interrupter;
+        _starting_epoch: usize,
+    ) -> (Trainee, Processor) {
+        let mut run = Fit {
+            strategy: self,
+            processor: components.event_processor,
+            interrupter: components.interrupter,
+            train,
+            valid,
+            epochs: components.num_epochs,
+        };
         let mut model = learner.model();
-        let mut state = self.state(&model);
-        for epoch in starting_epoch..=components.num_epochs {
-            let (next, result) = self.epoch(
-                model,
-                &mut state,
-                &train,
-                epoch,
-                &mut processor,
-                &interrupter,
-            );
-            model = next;
+        let start = lock(&self.start).take();
+        if let Some(mut live) = start {
+            let (trained, result) = run.epochs(model, &mut live);
+            model = trained;
+            let mut outcome = lock(&self.outcome);
+            outcome.steps = live.state.step;
+            outcome.epochs = live.progress.cursor.epoch - 1;
+            outcome.skipped = live.progress.guard.skipped;
+            let exact = live.progress.last_validation.into_iter();
+            outcome.last_validation = exact.map(|(name, value)| (name, value.0)).collect();
+            outcome.best = live
+                .progress
+                .best
+                .map(|best| (best.metric, best.value.0, best.step));
+            outcome.kept = self.stepper.kept(&model, &live.state);
             if let Err(error) = result {
-                self.outcome().error = Some(error);
-                break;
-            }
-            if interrupter.should_stop() {
-                self.note_stop(&interrupter);
-                break;
-            }
-            let last = epoch == components.num_epochs;
-            if last || epoch.is_multiple_of(self.config.validation.every) {
-                let result =
-                    self.validate(&model, &state, &valid, epoch, &mut processor, &interrupter);
-                if let Err(error) = result {
-                    self.outcome().error = Some(error);
-                    break;
-                }
-            }
-            interrupter.fail_on_error(processor.process_train(LearnerEvent::EndEpoch(epoch)));
-            self.outcome().epochs = epoch;
-            if interrupter.should_stop() {
-                self.note_stop(&interrupter);
-                break;
+                outcome.error = Some(error);
             }
         }
-        (model, processor)
+        (model, run.processor)
     }
 }
 
-impl Strategy {
-    fn outcome(&self) -> std::sync::MutexGuard<'_, Outcome> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One call of `fit`.
+struct Fit<'a> {
+    strategy: &'a Strategy,
+    processor: Processor,
+    interrupter: Interrupter,
+    train: TrainLoader<Trainee>,
+    valid: ValidLoader<Trainee>,
+    epochs: usize,
+}
+
+impl Fit<'_> {
+    fn epochs(&mut self, mut model: Trainee, live: &mut Live) -> (Trainee, Result<(), TrainError>) {
+        macro_rules! attempt {
+            ($result:expr) => {
+                match $result {
+                    Ok(value) => value,
+                    Err(error) => return (model, Err(error)),
+                }
+            };
+        }
+        if live.state.step == 0 && live.progress.cursor.batch == 0 {
+            // A way back from the first steps, and the proof that checkpoints can be written here.
+            attempt!(self.save(&model, live));
+        }
+        while live.progress.cursor.epoch <= self.epochs {
+            let epoch = live.progress.cursor.epoch;
+            model = self.strategy.stepper.freeze_parts(model, epoch);
+            let (next, flow) = self.steps(model, live, epoch);
+            model = next;
+            match attempt!(flow) {
+                Flow::Done => {}
+                Flow::Stopped => {
+                    self.note_stop();
+                    let saved = self.save(&model, live);
+                    return (model, saved);
+                }
+                Flow::Back(bad) => {
+                    model = attempt!(self.go_back(model.clone(), live, &bad));
+                    // What was learned about the rate must survive a cut from here on.
+                    attempt!(self.save(&model, live));
+                    continue;
+                }
+            }
+            let every = self.strategy.stepper.config.validation.every;
+            let mut best = false;
+            if epoch == self.epochs || epoch.is_multiple_of(every) {
+                match self.validate(&model, live, epoch) {
+                    Ok(better) => best = better,
+                    Err(TrainError::Stopped) => {
+                        self.interrupter.stop(Some("stopped by the user"));
+                        self.note_stop();
+                        let saved = self.save(&model, live);
+                        return (model, saved);
+                    }
+                    Err(error) => return (model, Err(error)),
+                }
+            }
+            live.progress.cursor = Cursor {
+                epoch: epoch + 1,
+                batch: 0,
+            };
+            let ended = self.processor.process_train(LearnerEvent::EndEpoch(epoch));
+            self.interrupter.fail_on_error(ended);
+            let stop = self.should_stop();
+            if stop || best {
+                attempt!(self.save(&model, live));
+            }
+            if stop && epoch < self.epochs {
+                self.note_stop();
+                break;
+            }
+        }
+        (model, Ok(()))
     }
 
-    fn note_stop(&self, interrupter: &Interrupter) {
-        let mut outcome = self.outcome();
-        match interrupter.error() {
+    fn should_stop(&self) -> bool {
+        if self.strategy.signals.stopping() {
+            self.interrupter.stop(Some("stopped by the user"));
+        }
+        self.interrupter.should_stop()
+    }
+
+    fn note_stop(&self) {
+        let mut outcome = lock(&self.strategy.outcome);
+        match self.interrupter.error() {
             Some(error) => {
                 outcome
                     .error
@@ -151,340 +222,300 @@ impl Strategy {
         }
     }
 
-    fn state(&self, model: &Trainee) -> State {
-        let mut queue = None;
-        let mut momentum = None;
-        if let StepTask::Distill(distill) = &model.context.0.task {
-            let objective = self.config.objective.resolve();
-            if objective.queue > 0 && objective.needs_keys() {
-                let images = distill.teacher.plain.len() / distill.teacher.dim;
-                // Frozen teacher keys only repeat themselves beyond the data set.
-                let capacity = match self.config.contrast.keys {
-                    KeySource::Teacher => objective.queue.min(images),
-                    KeySource::Momentum => objective.queue,
-                };
-                queue = Some(KeyQueue::new(capacity));
-            }
-            if self.config.contrast.keys == KeySource::Momentum && objective.needs_keys() {
-                momentum = Some(Momentum::new(&model.student, self.config.contrast.momentum));
-            }
-        }
-        State {
-            optimiser: optimiser::build(&self.config.optimiser, model),
-            rate: LearningRate::new(
-                &self.config.optimiser,
-                self.steps_per_epoch,
-                self.config.train.epochs,
-            ),
-            queue,
-            momentum,
-            running: Running::default(),
-            step: 0,
-        }
+    fn save(&self, model: &Trainee, live: &mut Live) -> Result<(), TrainError> {
+        live.progress.quarantine = self.strategy.loader.quarantine();
+        self.strategy.keeper.save(
+            model,
+            &live.state,
+            &mut live.progress,
+            &mut lock(&self.strategy.streams),
+        )
     }
 
-    fn epoch(
-        &self,
+    /// The steps of an epoch from the cursor on.
+    fn steps(
+        &mut self,
         mut model: Trainee,
-        state: &mut State,
-        train: &TrainLoader<Trainee>,
+        live: &mut Live,
         epoch: usize,
-        processor: &mut SupervisedTrainingEventProcessor<Trainee>,
-        interrupter: &Interrupter,
-    ) -> (Trainee, Result<(), TrainError>) {
-        interrupter.fail_on_error(processor.process_train(LearnerEvent::StartSplit {
+    ) -> (Trainee, Result<Flow, TrainError>) {
+        let train = self.train.clone();
+        let started = self.processor.process_train(LearnerEvent::StartSplit {
             epoch_number: epoch,
             total_items: train.num_items(),
-        }));
-        let started = Instant::now();
-        let mut result = Ok(());
+        });
+        self.interrupter.fail_on_error(started);
+        let clock = Instant::now();
+        let strategy = self.strategy;
+        let first = live.progress.cursor.batch;
+        strategy.loader.seek((epoch - 1) as u64, first);
         let mut iterator = train.iter();
-        while let Some(item) = iterator.next() {
-            let item = match item {
-                Ok(item) => item,
-                Err(error) => {
-                    interrupter.fail(error);
-                    break;
+        let accumulate = strategy.stepper.config.train.accumulate;
+        let flow = loop {
+            let mut items = Vec::with_capacity(accumulate);
+            while items.len() < accumulate
+                && let Some(item) = iterator.next()
+            {
+                match item {
+                    Ok(item) => items.push(item),
+                    Err(error) => {
+                        self.interrupter.fail(error);
+                        break;
+                    }
                 }
-            };
+            }
+            if self.interrupter.should_stop() {
+                break Ok(Flow::Stopped);
+            }
+            if items.is_empty() {
+                break Ok(Flow::Done);
+            }
+            let batches = items.len();
             let clock = Instant::now();
-            let (next, report) = self.step(model, state, item, epoch);
+            let factor = live.progress.guard.rate.0;
+            let (next, result) =
+                strategy
+                    .stepper
+                    .step(model, &mut live.state, items, epoch, factor);
             model = next;
-            let mut report = match report {
-                Ok(report) => report,
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            };
             let elapsed = clock.elapsed();
-            self.count(&report, elapsed);
-            result = self.write_step(state, epoch, &report, elapsed);
-            report.push(
-                "images_per_second",
-                report.samples as f64 / elapsed.as_secs_f64().max(1e-9),
-            );
-            let lr = state.rate.at(state.step.saturating_sub(1));
-            let item = TrainingItem::new(
-                report,
-                iterator.progress(),
-                Some(state.step as usize),
-                Some(lr.into()),
-            );
-            interrupter.fail_on_error(processor.process_train(LearnerEvent::ProcessedItem(item)));
-            if self.stop.load(Ordering::Relaxed) {
-                interrupter.stop(Some("stopped by the user"));
-            }
-            if result.is_err() || interrupter.should_stop() {
-                break;
-            }
-        }
-        log::info!("epoch {epoch}: {:.1} s", started.elapsed().as_secs_f64());
-        interrupter.fail_on_error(processor.process_train(LearnerEvent::EndSplit(epoch)));
-        (model, result)
-    }
-
-    fn count(&self, report: &Report, elapsed: Duration) {
-        let mut outcome = self.outcome();
-        outcome.steps += 1;
-        outcome.images += report.samples as u64;
-        outcome.training_time += elapsed;
-    }
-
-    /// One optimiser step. A loss or gradient that is not finite leaves the model as it was.
-    fn step(
-        &self,
-        model: Trainee,
-        state: &mut State,
-        mut item: TrainItem,
-        epoch: usize,
-    ) -> (Trainee, Result<Report, TrainError>) {
-        let rate = state.rate.at(state.step);
-        state.step += 1;
-        let keys = match self.prepare(&model, state, &mut item, epoch) {
-            Ok(keys) => keys,
-            Err(error) => return (model, Err(error)),
-        };
-        let (loss, mut report, running) = model.forward(&item);
-        let not_finite = |quantity| {
-            let names: Vec<String> = item
-                .batch
-                .indices
-                .iter()
-                .map(|i| (self.name_of)(*i))
-                .collect();
-            TrainError::NotFinite {
-                step: state.step,
-                quantity,
-                learning_rate: rate,
-                samples: names.join(", "),
-            }
-        };
-        if !report.get("loss").is_some_and(f64::is_finite) {
-            return (model, Err(not_finite("the loss")));
-        }
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
-        let norm = match gradient::global_norm(&model, &gradients) {
-            Ok(norm) if norm.is_finite() => norm,
-            Ok(_) => return (model, Err(not_finite("the gradient"))),
-            Err(error) => return (model, Err(error)),
-        };
-        gradient::clip(
-            &model,
-            &mut gradients,
-            norm,
-            self.config.optimiser.clip_norm,
-        );
-        let model = state.optimiser.step(rate, model, gradients);
-        state.running = running;
-        if let Some(momentum) = &mut state.momentum {
-            momentum.update(&model.student);
-        }
-        if let (Some(queue), Some(keys)) = (&mut state.queue, keys) {
-            queue.push(keys, int_tensor(&item.batch.labels, &self.device));
-        }
-        report.push("gradient_norm", norm);
-        report.push("learning_rate", rate);
-        (model, Ok(report))
-    }
-
-    /// Fills in what a step needs beyond its batch; returns the keys that go into the queue afterwards.
-    fn prepare(
-        &self,
-        model: &Trainee,
-        state: &State,
-        item: &mut TrainItem,
-        epoch: usize,
-    ) -> Result<Option<burn::tensor::Tensor<2>>, TrainError> {
-        item.running = state.running;
-        let StepTask::Distill(distill) = &model.context.0.task else {
-            let warmup = self.config.head.margin_warmup_epochs * self.steps_per_epoch as f64;
-            item.margin_share = if warmup > 0.0 {
-                ((state.step as f64) / warmup).min(1.0)
-            } else {
-                1.0
+            live.progress.cursor.batch += batches;
+            live.progress.step = live.state.step;
+            let flow = match result {
+                Err(error) => Err(error),
+                Ok(StepResult::NotFinite(bad)) => self.not_finite(live, epoch, bad),
+                Ok(StepResult::Done(report)) => self
+                    .good_step(live, epoch, report, elapsed, iterator.progress())
+                    .map(|()| None),
             };
-            return Ok(None);
-        };
-        let objective = self.config.objective.resolve();
-        if objective.shuffle_margins {
-            let mut stream =
-                Stream::new(self.config.seed, epoch as u64, state.step, SHUFFLED_MARGINS);
-            item.permutation = Some(stream.permutation(item.batch.len()));
-        }
-        if objective.needs_teacher_lr() {
-            item.teacher_lr = Some(self.teacher_on_lr(item)?);
-        }
-        if let Some(momentum) = &state.momentum {
-            item.keys = Some(self.momentum_keys(momentum, model, item)?);
-        }
-        item.queue = state.queue.as_ref().and_then(KeyQueue::contents);
-        Ok(state.queue.as_ref().map(|_| {
-            item.keys
-                .clone()
-                .unwrap_or_else(|| teacher_keys(distill, item, &self.device))
-        }))
-    }
-
-    fn teacher_on_lr(&self, item: &TrainItem) -> Result<burn::tensor::Tensor<2>, TrainError> {
-        let Some(teacher) = &self.teacher else {
-            return Err(TrainError::Training(
-                "the objective needs the teacher's LR embeddings, but no teacher is open".into(),
-            ));
-        };
-        let (batch, input) = (&item.batch, teacher.input());
-        let mut pixels = Vec::new();
-        for face in batch
-            .student
-            .chunks_exact(3 * batch.student_size * batch.student_size)
-        {
-            let face =
-                ccface_data::FaceImage::new(batch.student_size, batch.student_size, face.to_vec());
-            crate::encoder::prepare(&face, input, &mut pixels);
-        }
-        let mut rows = teacher.embed_prepared(pixels, batch.len())?;
-        for row in rows.chunks_exact_mut(teacher.dim()) {
-            // A zero embedding stays zero: its cosine is 0 and its margin the smallest.
-            let _ = crate::encoder::normalise(row);
-        }
-        Ok(matrix(rows, teacher.dim(), &self.device))
-    }
-
-    fn momentum_keys(
-        &self,
-        momentum: &Momentum,
-        model: &Trainee,
-        item: &TrainItem,
-    ) -> Result<burn::tensor::Tensor<2>, TrainError> {
-        let (batch, input) = (&item.batch, &model.context.0.input);
-        let Some(hr) = &batch.hr else {
-            return Err(TrainError::Training(
-                "the momentum encoder needs HR views, but the loader gave none".into(),
-            ));
-        };
-        let mut pixels = Vec::with_capacity(hr.len());
-        for face in hr.chunks_exact(3 * batch.hr_size * batch.hr_size) {
-            if batch.hr_size == input.size {
-                write_planes(face, input, &mut pixels);
-            } else {
-                let face = ccface_data::FaceImage::new(batch.hr_size, batch.hr_size, face.to_vec());
-                crate::encoder::prepare(&face, input, &mut pixels);
+            match flow {
+                Err(error) => break Err(error),
+                Ok(Some(flow)) => break Ok(flow),
+                Ok(None) => {}
             }
-        }
-        let images = to_tensor(
-            pixels,
-            batch.len(),
-            input.size,
-            &self.device.clone().inner(),
-        );
-        let mut rows = read_rows(momentum.module().forward(images))?;
-        let dim = rows.len() / batch.len().max(1);
-        for row in rows.chunks_exact_mut(dim.max(1)) {
-            let _ = crate::encoder::normalise(row);
-        }
-        Ok(matrix(rows, dim, &self.device))
+            if self.should_stop() {
+                break Ok(Flow::Stopped);
+            }
+            if (strategy.keeper.due(live.state.step) || strategy.signals.take_save())
+                && let Err(error) = self.save(&model, live)
+            {
+                break Err(error);
+            }
+        };
+        log::info!("epoch {epoch}: {:.1} s", clock.elapsed().as_secs_f64());
+        let ended = self.processor.process_train(LearnerEvent::EndSplit(epoch));
+        self.interrupter.fail_on_error(ended);
+        (model, flow)
     }
 
-    fn write_step(
-        &self,
-        state: &State,
+    fn good_step(
+        &mut self,
+        live: &mut Live,
         epoch: usize,
-        report: &Report,
+        mut report: Report,
         elapsed: Duration,
+        shown: Shown,
     ) -> Result<(), TrainError> {
-        let head: [(&str, Value); 3] = [
-            ("kind", "step".into()),
-            ("epoch", epoch.into()),
-            ("step", state.step.into()),
-        ];
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.metrics.write(&head, report)?;
-        self.dashboard.step(state.step, report, elapsed);
-        let mut timing = Report::default();
-        timing.push("seconds", elapsed.as_secs_f64());
-        timing.push(
+        live.progress.guard.in_a_row = 0;
+        live.progress.images += report.samples as u64;
+        live.progress.seconds += elapsed.as_secs_f64();
+        {
+            let mut outcome = lock(&self.strategy.outcome);
+            outcome.images += report.samples as u64;
+            outcome.training_time += elapsed;
+        }
+        self.write("step", live, epoch, &[], &report, elapsed)?;
+        self.strategy
+            .dashboard
+            .step(live.state.step, &report, elapsed);
+        self.watch_loss(live, epoch, report.get("loss").unwrap_or(f64::NAN))?;
+        report.push(
             "images_per_second",
             report.samples as f64 / elapsed.as_secs_f64().max(1e-9),
         );
-        timing.push("unix_time", unix_time());
-        streams.timing.write(&head, &timing)
+        let lr = report.get("learning_rate").unwrap_or_default();
+        let step = live.state.step as usize;
+        let item = TrainingItem::new(report, shown, Some(step), Some(lr.into()));
+        let processed = self
+            .processor
+            .process_train(LearnerEvent::ProcessedItem(item));
+        self.interrupter.fail_on_error(processed);
+        Ok(())
     }
 
-    fn validate(
-        &self,
-        model: &Trainee,
-        state: &State,
-        valid: &ValidLoader<Trainee>,
-        epoch: usize,
-        processor: &mut SupervisedTrainingEventProcessor<Trainee>,
-        interrupter: &Interrupter,
-    ) -> Result<(), TrainError> {
-        let mut items: Vec<_> = valid.iter().flatten().collect();
-        let Some(set) = items.pop().filter(|set| !set.faces.is_empty()) else {
+    fn watch_loss(&self, live: &mut Live, epoch: usize, loss: f64) -> Result<(), TrainError> {
+        let config = &self.strategy.stepper.config;
+        if live.state.step <= self.strategy.stepper.steps_of_easing() {
+            return Ok(());
+        }
+        let watch = &mut live.progress.guard.watch;
+        let Some((first, now)) = watch.note(loss, config.guard.alarm_steps) else {
             return Ok(());
         };
-        interrupter.fail_on_error(processor.process_valid(LearnerEvent::StartSplit {
-            epoch_number: epoch,
-            total_items: 1,
-        }));
-        let clock = Instant::now();
-        let report = InferenceStep::step(model, set.clone());
-        let head: [(&str, Value); 3] = [
-            ("kind", "validation".into()),
-            ("epoch", epoch.into()),
-            ("step", state.step.into()),
-        ];
+        self.strategy.say.line(&format!(
+            "alarm      step {}: the loss has not fallen (mean {first:.3} at first, {now:.3} now). Is the colour order right \
+             (teacher.colour, student.colour), are the labels right or shuffled, is the learning rate too small or too large?",
+            live.state.step
+        ));
+        let mut numbers = Report::default();
+        numbers.push("first_loss", first);
+        numbers.push("recent_loss", now);
+        self.write("alarm", live, epoch, &[], &numbers, Duration::ZERO)
+    }
+
+    fn not_finite(
+        &self,
+        live: &mut Live,
+        epoch: usize,
+        bad: NotFinite,
+    ) -> Result<Option<Flow>, TrainError> {
+        let config = &self.strategy.stepper.config.guard;
+        let guard = &mut live.progress.guard;
+        let can_go_back = self.strategy.keeper.active();
+        let verdict = guard.not_finite(config, can_go_back);
+        let samples = bad.samples.join(", ");
+        log::warn!(
+            "step {}: {} is not finite (learning rate {:.3e}); samples: {samples}",
+            live.state.step,
+            bad.quantity,
+            bad.learning_rate
+        );
+        match verdict {
+            Verdict::Skip => {
+                let extra = [
+                    ("quantity", Value::from(bad.quantity)),
+                    ("samples", Value::from(bad.samples)),
+                ];
+                let mut numbers = Report::default();
+                numbers.push("learning_rate", bad.learning_rate);
+                self.write("skipped", live, epoch, &extra, &numbers, Duration::ZERO)?;
+                Ok(None)
+            }
+            Verdict::GoBack => Ok(Some(Flow::Back(bad))),
+            Verdict::GiveUp => Err(TrainError::NotFinite {
+                step: live.state.step,
+                quantity: bad.quantity,
+                learning_rate: bad.learning_rate,
+                samples,
+                // This step was not left out: it ended the run.
+                skipped: guard.skipped - 1,
+                rollbacks: guard.rollbacks,
+            }),
+        }
+    }
+
+    /// Takes the run back to a checkpoint, with a smaller learning rate from there on.
+    fn go_back(
+        &self,
+        model: Trainee,
+        live: &mut Live,
+        bad: &NotFinite,
+    ) -> Result<Trainee, TrainError> {
+        let strategy = self.strategy;
+        let (from, before) = (live.state.step, live.progress.guard.clone());
+        let path =
+            strategy
+                .keeper
+                .way_back(before.rollbacks)?
+                .ok_or_else(|| TrainError::NotFinite {
+                    step: from,
+                    quantity: bad.quantity,
+                    learning_rate: bad.learning_rate,
+                    samples: bad.samples.join(", "),
+                    skipped: before.skipped - 1,
+                    rollbacks: before.rollbacks,
+                })?;
+        let (model, state, progress) = checkpoint::restore(&path, &strategy.stepper, model)?;
         {
-            let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-            streams.metrics.write(&head, &report)?;
+            let mut streams = lock(&strategy.streams);
+            streams.metrics.cut(progress.metrics_bytes)?;
+            streams.timing.cut(progress.timing_bytes)?;
+        }
+        *live = Live { state, progress };
+        let guard = std::mem::take(&mut live.progress.guard);
+        live.progress.guard = guard.went_back(&before, &strategy.stepper.config.guard);
+        let factor = live.progress.guard.rate.0;
+        strategy.say.line(&format!(
+            "guard      step {from}: {} is not finite. Back to step {}, learning rate × {factor:e} from there on",
+            bad.quantity, live.state.step
+        ));
+        let mut numbers = Report::default();
+        numbers.push("from_step", from as f64);
+        numbers.push("rate_factor", factor);
+        let epoch = live.progress.cursor.epoch;
+        self.write("rolled_back", live, epoch, &[], &numbers, Duration::ZERO)?;
+        Ok(model)
+    }
+
+    /// Appends a line to the metrics, and its time to the timing where it took any.
+    fn write(
+        &self,
+        kind: &str,
+        live: &Live,
+        epoch: usize,
+        extra: &[(&str, Value)],
+        report: &Report,
+        elapsed: Duration,
+    ) -> Result<(), TrainError> {
+        let mut head: Vec<(&str, Value)> = vec![
+            ("kind", kind.into()),
+            ("epoch", epoch.into()),
+            ("step", live.state.step.into()),
+        ];
+        let mut streams = lock(&self.strategy.streams);
+        if !elapsed.is_zero() {
             let mut timing = Report::default();
-            timing.push("seconds", clock.elapsed().as_secs_f64());
+            timing.push("seconds", elapsed.as_secs_f64());
+            if kind == "step" {
+                timing.push(
+                    "images_per_second",
+                    report.samples as f64 / elapsed.as_secs_f64().max(1e-9),
+                );
+            }
+            if let Some(bytes) = memory::resident() {
+                timing.push("resident_mib", bytes as f64 / f64::from(1u32 << 20));
+            }
             timing.push("unix_time", unix_time());
             streams.timing.write(&head, &timing)?;
         }
-        self.dashboard
-            .validation((epoch, state.step), &report, &set, model);
-        self.outcome().last_validation = Some(report.clone());
-        let item = TrainingItem::new(report, Progress::new(1, 1, None), Some(epoch), None);
-        interrupter.fail_on_error(processor.process_valid(LearnerEvent::ProcessedItem(item)));
-        interrupter.fail_on_error(processor.process_valid(LearnerEvent::EndSplit(epoch)));
-        Ok(())
+        head.extend(extra.iter().cloned());
+        streams.metrics.write(&head, report)
     }
-}
 
-fn matrix(rows: Vec<f32>, dim: usize, device: &Device) -> burn::tensor::Tensor<2> {
-    let count = rows.len() / dim.max(1);
-    burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(rows, [count, dim]), device)
-}
-
-fn teacher_keys(
-    distill: &DistillContext,
-    item: &TrainItem,
-    device: &Device,
-) -> burn::tensor::Tensor<2> {
-    let mut rows = Vec::with_capacity(item.batch.len() * distill.teacher.dim);
-    for (index, flipped) in item.batch.indices.iter().zip(&item.batch.flipped) {
-        rows.extend_from_slice(distill.teacher.row(*index, *flipped && distill.shared_flip));
+    /// Validates; says whether it was the best so far.
+    fn validate(
+        &mut self,
+        model: &Trainee,
+        live: &mut Live,
+        epoch: usize,
+    ) -> Result<bool, TrainError> {
+        let mut items: Vec<_> = self.valid.iter().flatten().collect();
+        let Some(set) = items.pop().filter(|set| !set.faces.is_empty()) else {
+            return Ok(false);
+        };
+        let started = self.processor.process_valid(LearnerEvent::StartSplit {
+            epoch_number: epoch,
+            total_items: 1,
+        });
+        self.interrupter.fail_on_error(started);
+        let clock = Instant::now();
+        let kept = self.strategy.stepper.kept(model, &live.state);
+        let student = kept.as_ref().unwrap_or(&model.student);
+        let report = set.evaluate(student, &model.context.0)?;
+        self.write("validation", live, epoch, &[], &report, clock.elapsed())?;
+        let at = (epoch, live.state.step);
+        self.strategy
+            .dashboard
+            .validation(at, &report, &set, student, &model.context.0);
+        let better = live.progress.note_validation(&report);
+        let item = TrainingItem::new(report, Shown::new(1, 1, None), Some(epoch), None);
+        for event in [
+            LearnerEvent::ProcessedItem(item),
+            LearnerEvent::EndSplit(epoch),
+        ] {
+            let processed = self.processor.process_valid(event);
+            self.interrupter.fail_on_error(processed);
+        }
+        Ok(better)
     }
-    matrix(rows, distill.teacher.dim, device)
 }

@@ -114,6 +114,14 @@ impl TrainItem {
 }
 
 impl Trainee {
+    /// Length of a teacher's key of the contrast.
+    pub(crate) fn key_dim(&self) -> usize {
+        match &self.context.0.task {
+            StepTask::Distill(distill) => distill.teacher.dim,
+            StepTask::Classify(_) => self.context.0.embedding,
+        }
+    }
+
     /// The batch's student views as the student expects them.
     pub(crate) fn student_pixels(&self, batch: &Batch) -> Vec<f32> {
         let mut pixels = Vec::with_capacity(batch.student.len());
@@ -297,5 +305,6 @@ impl InferenceStep for Trainee {
 
     fn step(&self, set: Arc<ValidationSet>) -> Report {
         set.evaluate(&self.student, &self.context.0)
+            .unwrap_or_default()
     }
 }

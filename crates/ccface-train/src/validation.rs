@@ -10,6 +10,7 @@ use crate::{
     TrainError,
     encoder::{ModuleEncoder, embed_unit},
     metrics::{Report, ScalarKind},
+    signals::RunSignals,
     trainee::StepContext,
 };
 
@@ -20,6 +21,8 @@ pub(crate) struct ValidationSet {
     pub(crate) labels: Vec<Subject>,
     pub(crate) sizes: Vec<usize>,
     pub(crate) batch: usize,
+    /// Looked at between faces, so that a long validation can be left.
+    pub(crate) signals: RunSignals,
 }
 
 /// The name of a validation number in the metrics stream.
@@ -35,6 +38,7 @@ impl ValidationSet {
             labels: Vec::new(),
             sizes: Vec::new(),
             batch: 1,
+            signals: RunSignals::default(),
         }
     }
 
@@ -49,14 +53,23 @@ impl ValidationSet {
     }
 
     /// EER in percent at each size and for HR against HR; NaN where it cannot be computed.
-    pub(crate) fn evaluate(&self, student: &Backbone, context: &StepContext) -> Report {
+    ///
+    /// # Errors
+    /// [`TrainError::Stopped`] where the run is to end.
+    pub(crate) fn evaluate(
+        &self,
+        student: &Backbone,
+        context: &StepContext,
+    ) -> Result<Report, TrainError> {
         let mut report = Report {
             samples: self.faces.len(),
             ..Report::default()
         };
         let rates = self.rates(student, context);
-        if let Err(error) = &rates {
-            log::error!("validation: {error}");
+        match &rates {
+            Err(TrainError::Stopped) => return Err(TrainError::Stopped),
+            Err(error) => log::error!("validation: {error}"),
+            Ok(_) => {}
         }
         for (kind, index) in self.kinds().into_iter().zip(0..) {
             let value = rates
@@ -65,7 +78,7 @@ impl ValidationSet {
                 .and_then(|r: &Vec<f64>| r.get(index).copied());
             report.push(kind.name, value.unwrap_or(f64::NAN));
         }
-        report
+        Ok(report)
     }
 
     fn rates(&self, student: &Backbone, context: &StepContext) -> Result<Vec<f64>, TrainError> {
@@ -100,6 +113,7 @@ impl ValidationSet {
         use crate::encoder::FaceEncoder;
         let side = encoder.input().size;
         let view = |i: usize| {
+            self.signals.check()?;
             let face = &self.faces[i];
             Ok(match size {
                 Some(r) => lr_view(face, r, side),

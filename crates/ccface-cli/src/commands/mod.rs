@@ -1,6 +1,7 @@
 //! One file per command: options are checked, the library does the work, the result is shown.
 
 mod compare;
+mod config;
 mod data;
 mod devices;
 mod evaluate_embeddings;
@@ -12,6 +13,7 @@ mod image_embeddings;
 mod interrupt;
 mod model;
 mod quickstart;
+mod runs;
 mod tensorboard;
 mod training;
 mod watch;
@@ -32,6 +34,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Train(args) => training::run(Task::Train, args),
         Command::Watch(args) => watch::run(args),
         Command::Tensorboard(args) => tensorboard::run(args).map(done),
+        Command::Config(command) => config::run(&command).map(done),
+        Command::Runs(args) => runs::run(&args).map(done),
         Command::Evaluate(command) => evaluate(*command).map(done),
         Command::Model(args) => model::run(&args).map(done),
         Command::Compare(args) => compare::run(&args).map(done),

@@ -1,13 +1,8 @@
 //! `ccface watch`.
 
-use std::{
-    fs,
-    path::Path,
-    process::ExitCode,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{fs, path::Path, process::ExitCode};
 
-use super::interrupt::stop_on_interrupt;
+use super::interrupt::Signals;
 use crate::{
     CliError,
     cli::WatchArgs,
@@ -24,11 +19,10 @@ pub(crate) fn run(args: WatchArgs) -> Result<ExitCode, CliError> {
         token,
         pictures: args.pictures,
     })?;
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(&stop);
+    let signals = Signals::listen();
     output::result(&format!("http://{}/\n", server.address()));
     output::note("open this address in a browser; Ctrl-C ends the watching, not the runs");
-    server.run(&stop)?;
+    server.run(&signals.run.stop)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -93,6 +93,24 @@ impl SizeDistribution {
         }
     }
 
+    /// The smallest and the largest size that can be drawn; `None` where the distribution is invalid.
+    pub fn bounds(&self) -> Option<(u32, u32)> {
+        match self {
+            SizeDistribution::List(sizes) => Some((*sizes.iter().min()?, *sizes.iter().max()?)),
+            SizeDistribution::Uniform { min, max } | SizeDistribution::LogUniform { min, max } => {
+                Some((*min, *max))
+            }
+            SizeDistribution::Histogram { sizes, counts } => {
+                let drawn = || sizes.iter().zip(counts).filter(|(_, n)| **n > 0.0);
+                let (min, max) = (
+                    drawn().map(|(r, _)| *r).min()?,
+                    drawn().map(|(r, _)| *r).max()?,
+                );
+                Some((min, max))
+            }
+        }
+    }
+
     /// What is wrong with the distribution, if anything; `key` names the setting in the message.
     pub fn problem(&self, key: &str) -> Option<DataError> {
         let wrong = |text: &str| Some(DataError::config(key, self, text));

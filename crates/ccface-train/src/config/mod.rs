@@ -3,6 +3,7 @@
 mod load;
 mod log;
 mod sections;
+mod unattended;
 
 pub use load::{ConfigSource, nearest};
 pub use log::LogConfig;
@@ -11,6 +12,7 @@ pub use sections::{
     OptimiserConfig, OptimiserKind, PathChoice, PrototypeKind, Schedule, StudentConfig,
     TeacherConfig, TeacherFlip, TrainSection, ValidationConfig,
 };
+pub use unattended::{CheckpointConfig, GuardConfig};
 
 use ccface_data::PairConfig;
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,10 @@ pub struct RunConfig {
     pub validation: ValidationConfig,
     /// What is written for those who watch.
     pub log: LogConfig,
+    /// When checkpoints are written, and how many stay.
+    pub checkpoint: CheckpointConfig,
+    /// What is done about numbers that are not finite.
+    pub guard: GuardConfig,
 }
 
 /// Which command a configuration is checked for.
@@ -99,6 +105,8 @@ impl RunConfig {
         self.train.check(&mut mistakes);
         self.validation.check(&mut mistakes);
         self.log.check(&mut mistakes);
+        self.checkpoint.check(&mut mistakes);
+        self.guard.check(&mut mistakes);
         if let Err(error) = self.device_spec() {
             mistakes.push(error.to_string());
         }
@@ -130,6 +138,28 @@ impl RunConfig {
             .unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
     }
 
+    /// Every value by its dotted key, as TOML writes it, in the order of the sections.
+    pub fn values(&self) -> Vec<(String, String)> {
+        fn walk(prefix: &str, table: &toml::Table, out: &mut Vec<(String, String)>) {
+            for (key, value) in table {
+                let key = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
+                match value {
+                    toml::Value::Table(inner) => walk(&key, inner, out),
+                    value => out.push((key, value.to_string())),
+                }
+            }
+        }
+        let mut out = Vec::new();
+        if let Ok(table) = toml::Table::try_from(self) {
+            walk("", &table, &mut out);
+        }
+        out
+    }
+
     /// BLAKE3 of what decides the run, in hex: the resolved configuration with the defaults of `[log]`.
     pub fn hash(&self) -> String {
         let mut decisive = self.clone();
@@ -137,5 +167,42 @@ impl RunConfig {
         blake3::hash(decisive.to_toml().as_bytes())
             .to_hex()
             .to_string()
+    }
+
+    /// BLAKE3 of what decides the run's numbers: the configuration without checkpoint intervals, loader threads, the cache's
+    /// size, the device's name, and the paths of data and teacher, which are known by their own hashes.
+    pub fn result_hash(&self) -> String {
+        let mut same = self.clone();
+        same.checkpoint = CheckpointConfig::default();
+        same.device = String::new();
+        same.data.path = PathChoice::default();
+        same.data.licence = String::new();
+        same.teacher.path = PathChoice::default();
+        same.teacher.cache = String::new();
+        same.teacher.licence = String::new();
+        let defaults = TrainSection::default();
+        same.train.workers = defaults.workers;
+        same.train.cache_mib = defaults.cache_mib;
+        same.guard.probe = true;
+        same.hash()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_no_number_changes_no_result_hash() {
+        let plain = RunConfig::default();
+        let mut moved = plain.clone();
+        moved.data.path = "elsewhere".into();
+        moved.train.workers = 7;
+        moved.checkpoint.every_steps = 5;
+        assert_eq!(moved.result_hash(), plain.result_hash());
+        assert_ne!(moved.hash(), plain.hash());
+        let mut other = plain.clone();
+        other.train.batch += 1;
+        assert_ne!(other.result_hash(), plain.result_hash());
     }
 }

@@ -222,6 +222,21 @@ impl TeacherConfig {
 pub struct StudentConfig {
     /// `teacher` (the teacher's own weights), `scratch`, or a model directory to go on from. Default `teacher`.
     pub start: String,
+    /// Share of the starting weights in the network that is validated and saved, 0..1. Needs a start with weights. Default 0:
+    /// the trained weights alone.
+    ///
+    /// ```text
+    /// θ_saved = start_share·θ_start + (1 − start_share)·θ_trained
+    /// ```
+    ///
+    /// Weights between the start and what fine-tuning made of them forget less of the start and overfit less; batch norm's
+    /// running statistics are mixed alike. Source: verbatim, WiSE-FT (Wortsman et al., CVPR 2022), with α = 1 − start_share.
+    pub start_share: f64,
+    /// Parts of the network that stay as they are during the first `freeze_epochs`, by the names of their parameters (`layer1`,
+    /// `conv1`, …): every parameter whose name contains one of them, batch norms included. Default none.
+    pub freeze: Vec<String>,
+    /// Epochs for which `freeze` holds. Default 0.
+    pub freeze_epochs: usize,
     /// Architecture of a student from `scratch`. Default: the paper's MobileFaceNet.
     pub backbone: BackboneConfig,
     /// Colour order of a student from `scratch`. Default `rgb`.
@@ -236,6 +251,9 @@ impl Default for StudentConfig {
     fn default() -> Self {
         Self {
             start: "teacher".into(),
+            start_share: 0.0,
+            freeze: Vec::new(),
+            freeze_epochs: 0,
             backbone: BackboneConfig::MobileFaceNet(Default::default()),
             colour: Colour::Rgb,
             mean: [127.5; 3],
@@ -260,6 +278,24 @@ impl StudentConfig {
             mistakes,
             !self.start.is_empty(),
             "student.start is empty: write teacher, scratch or a model directory",
+        );
+        check(
+            mistakes,
+            (0.0..1.0).contains(&self.start_share),
+            format!(
+                "student.start_share is {}, must be 0 (the trained weights alone) or a share below 1",
+                self.start_share
+            ),
+        );
+        check(
+            mistakes,
+            self.start_share == 0.0 || !self.starts_from_scratch(),
+            "student.start_share mixes the starting weights in, but a student from scratch has none worth keeping",
+        );
+        check(
+            mistakes,
+            self.freeze.is_empty() == (self.freeze_epochs == 0),
+            "student.freeze and student.freeze_epochs belong together: which parts, and for how many epochs",
         );
         if self.starts_from_scratch()
             && let Err(found) = self.backbone.validate()
@@ -533,12 +569,24 @@ impl OptimiserConfig {
 pub struct TrainSection {
     /// Passes over the data. Default 12.
     pub epochs: usize,
-    /// Faces per step. Default 40.
+    /// Faces per batch. Default 40.
     pub batch: usize,
+    /// Batches behind each update of the weights; their gradients are averaged over all their faces. Default 1.
+    ///
+    /// Equal to one larger batch where no layer and no term looks across the batch; batch norms and the contrast's
+    /// in-batch negatives see each batch on its own.
+    pub accumulate: usize,
     /// Loader threads; the result is the same for any number. 0 loads in the training thread. Default 1.
     pub workers: usize,
     /// Decoded faces kept in memory, in MiB. Default 512.
     pub cache_mib: usize,
+    /// Decay of an exponential moving average of the student's weights, 0..1. Where it is on, the average is validated
+    /// and saved instead of the last weights. Default 0: off; 0.99 averages over the last hundred steps or so.
+    ///
+    /// ```text
+    /// θ̄ ← average·θ̄ + (1 − average)·θ      after every step, from θ̄ = θ at the start
+    /// ```
+    pub average: f64,
 }
 
 impl Default for TrainSection {
@@ -546,8 +594,10 @@ impl Default for TrainSection {
         Self {
             epochs: 12,
             batch: 40,
+            accumulate: 1,
             workers: 1,
             cache_mib: 512,
+            average: 0.0,
         }
     }
 }
@@ -558,8 +608,21 @@ impl TrainSection {
         check(mistakes, self.batch > 0, "train.batch must be at least 1");
         check(
             mistakes,
+            self.accumulate > 0,
+            "train.accumulate must be at least 1",
+        );
+        check(
+            mistakes,
             self.workers <= 256,
             format!("train.workers is {}, 256 at most", self.workers),
+        );
+        check(
+            mistakes,
+            (0.0..1.0).contains(&self.average),
+            format!(
+                "train.average is {}, must be 0 (off) or a decay below 1, as in 0.99",
+                self.average
+            ),
         );
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use ccface_model::Backbone;
 use serde_json::Value as Json;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     metrics::{JsonLines, Report, unix_time},
     run_dir::RunDir,
     tensorboard::TensorBoard,
-    trainee::Trainee,
+    trainee::StepContext,
     validation::ValidationSet,
 };
 
@@ -49,8 +50,9 @@ impl Dashboard {
         length: Length,
         teacher: Option<Arc<dyn FaceEncoder>>,
         people: &[String],
+        timing: &mut JsonLines,
     ) -> Self {
-        if let Err(error) = note_start(run, length) {
+        if let Err(error) = note_start(timing, length) {
             log::warn!("timing: {error}");
         }
         let board = config.log.tensorboard.then(|| {
@@ -82,14 +84,15 @@ impl Dashboard {
         (epoch, step): (usize, u64),
         report: &Report,
         set: &ValidationSet,
-        model: &Trainee,
+        student: &Backbone,
+        context: &StepContext,
     ) {
         self.on_board(|board| board.validation(unix_time(), step, report));
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(keeper) = samples.as_mut() else {
             return;
         };
-        match keeper.look(epoch, step, set, model) {
+        match keeper.look((epoch, step), set, student, context) {
             Ok(values) => self.on_board(|board| board.values(unix_time(), step, values)),
             Err(error) => {
                 log::warn!("sample faces are no longer kept: {error}");
@@ -113,12 +116,12 @@ fn usable<T>(what: &str, result: Result<T, TrainError>) -> Option<T> {
         .ok()
 }
 
-fn note_start(run: &RunDir, length: Length) -> Result<(), TrainError> {
+fn note_start(timing: &mut JsonLines, length: Length) -> Result<(), TrainError> {
     let head: [(&str, Json); 4] = [
         ("kind", "start".into()),
         ("epochs", length.epochs.into()),
         ("steps_per_epoch", length.steps_per_epoch.into()),
         ("unix_time", unix_time().into()),
     ];
-    JsonLines::append(&run.timing_file())?.write(&head, &Report::default())
+    timing.write(&head, &Report::default())
 }

@@ -9,6 +9,7 @@ use std::{
 
 use burn::module::Module;
 use ccface_data::{FaceImage, degrade::lr_view};
+use ccface_model::Backbone;
 use image::ImageFormat;
 use serde::Serialize;
 
@@ -17,7 +18,7 @@ use crate::{
     encoder::{FaceEncoder, ModuleEncoder, embed_unit},
     run_dir::write_atomically,
     tensorboard::Value,
-    trainee::Trainee,
+    trainee::StepContext,
     validation::ValidationSet,
 };
 
@@ -104,24 +105,19 @@ impl Samples {
     /// TensorBoard beside the scores.
     pub(crate) fn look(
         &mut self,
-        epoch: usize,
-        step: u64,
+        (epoch, step): (usize, u64),
         set: &ValidationSet,
-        model: &Trainee,
+        student: &Backbone,
+        context: &StepContext,
     ) -> Result<Vec<Value>, TrainError> {
-        let context = &model.context.0;
         let mut values = Vec::new();
         let chosen = match self.chosen.take() {
             Some(chosen) => chosen,
             None => self.choose(set, context.input.size, &mut values)?,
         };
-        let device = model.student.devices()[0].clone();
-        let student = ModuleEncoder::new(
-            &model.student,
-            context.input.clone(),
-            context.embedding,
-            &device,
-        );
+        let device = student.devices()[0].clone();
+        let student =
+            ModuleEncoder::new(student, context.input.clone(), context.embedding, &device);
         let scores = score(&student, set, &chosen.people)?;
         let mut scores = scores.into_iter().zip(0..);
         let mut people = Vec::new();
@@ -287,6 +283,7 @@ mod tests {
             labels: labels.to_vec(),
             sizes: vec![2],
             batch: 2,
+            ..ValidationSet::empty()
         }
     }
 

@@ -34,6 +34,13 @@ impl Bins {
         Self { low, high, counts }
     }
 
+    /// Adds the counts of another batch in the same bins.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, more) in self.counts.iter_mut().zip(&other.counts) {
+            *sum += more;
+        }
+    }
+
     /// Upper end of bin `index`.
     pub fn upper(&self, index: usize) -> f64 {
         let share = (index + 1) as f64 / self.counts.len().max(1) as f64;

@@ -16,6 +16,7 @@ use crate::TrainError;
 pub struct JsonLines {
     path: PathBuf,
     file: BufWriter<File>,
+    bytes: u64,
 }
 
 impl JsonLines {
@@ -29,10 +30,61 @@ impl JsonLines {
             .append(true)
             .open(path)
             .map_err(TrainError::io(path, "open"))?;
+        let bytes = file.metadata().map_err(TrainError::io(path, "open"))?.len();
         Ok(Self {
             path: path.to_path_buf(),
             file: BufWriter::new(file),
+            bytes,
         })
+    }
+
+    /// Opens the file for appending after its first `bytes`; what comes after them is dropped.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`]; [`TrainError::RunDir`] where the file is shorter.
+    pub fn append_after(path: &Path, bytes: u64) -> Result<Self, TrainError> {
+        let mut lines = Self::append(path)?;
+        lines.cut(bytes)?;
+        Ok(lines)
+    }
+
+    /// Drops everything after the first `bytes`.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`]; [`TrainError::RunDir`] where the file is shorter.
+    pub fn cut(&mut self, bytes: u64) -> Result<(), TrainError> {
+        if self.bytes < bytes {
+            return Err(TrainError::RunDir {
+                path: self.path.clone(),
+                message: format!(
+                    "has {} bytes, but the checkpoint was written after {bytes}: lines are missing. Bring the file back, \
+                     or start anew with --overwrite",
+                    self.bytes
+                ),
+            });
+        }
+        self.file
+            .get_ref()
+            .set_len(bytes)
+            .map_err(TrainError::io(&self.path, "write"))?;
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Length of the file so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Forces what was written to the disk.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn sync(&mut self) -> Result<(), TrainError> {
+        self.file
+            .get_ref()
+            .sync_data()
+            .map_err(TrainError::io(&self.path, "write"))
     }
 
     /// Writes `head`, the report's numbers and its distributions as one line, and hands it to the system.
@@ -60,7 +112,9 @@ impl JsonLines {
         self.file
             .write_all(text.as_bytes())
             .and_then(|()| self.file.flush())
-            .map_err(TrainError::io(&self.path, "write"))
+            .map_err(TrainError::io(&self.path, "write"))?;
+        self.bytes += text.len() as u64;
+        Ok(())
     }
 }
 
@@ -68,6 +122,35 @@ impl JsonLines {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_file_goes_on_after_a_length_and_never_beyond_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.jsonl");
+        let write = |lines: &mut JsonLines, step: u64| {
+            lines
+                .write(&[("step", step.into())], &Report::default())
+                .unwrap();
+        };
+        let mut lines = JsonLines::append(&path).unwrap();
+        write(&mut lines, 1);
+        let after = lines.bytes();
+        write(&mut lines, 2);
+        // A torn line, as a cut leaves it.
+        std::fs::write(
+            &path,
+            [&std::fs::read(&path).unwrap()[..], b"{\"st"].concat(),
+        )
+        .unwrap();
+        let mut lines = JsonLines::append_after(&path, after).unwrap();
+        write(&mut lines, 3);
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "{\"step\":1}\n{\"step\":3}\n"
+        );
+        let message = JsonLines::append_after(&path, 999).unwrap_err().to_string();
+        assert!(message.contains("lines are missing"), "{message}");
+    }
 
     #[test]
     fn lines_keep_the_order_of_the_report_and_turn_nan_into_null() {

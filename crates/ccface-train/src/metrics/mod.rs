@@ -32,6 +32,23 @@ impl Report {
             .map(|(_, value)| *value)
     }
 
+    /// Adds another report's numbers, weighted with `share`, and its counts; the first report keeps its numbers as they are where `share` is 1.
+    pub(crate) fn add(&mut self, other: Self, share: f64) {
+        self.samples += other.samples;
+        for (name, value) in other.scalars {
+            match self.scalars.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += share * value,
+                None => self.scalars.push((name, share * value)),
+            }
+        }
+        for (name, bins) in other.histograms {
+            match self.histograms.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => sum.add(&bins),
+                None => self.histograms.push((name, bins)),
+            }
+        }
+    }
+
     /// Adds a number.
     pub fn push(&mut self, name: impl Into<String>, value: f64) {
         self.scalars.push((name.into(), value));

@@ -3,23 +3,14 @@
 use std::{
     ops::ControlFlow,
     process::ExitCode,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, PoisonError},
 };
 
 use ccface_data::synthetic::{
     PictureFormat, SyntheticConfig, SyntheticSource, contact_sheet, write_folder,
 };
 
-use crate::{
-    CliError,
-    cli::SynthArgs,
-    commands::interrupt::{INTERRUPTED, stop_on_interrupt},
-    output,
-    progress::Progress,
-};
+use crate::{CliError, cli::SynthArgs, commands::interrupt::Signals, output, progress::Progress};
 
 /// People and pictures of each on the contact sheet.
 const SHEET: (u64, u64) = (24, 6);
@@ -36,8 +27,7 @@ pub(crate) fn run(args: &SynthArgs) -> Result<ExitCode, CliError> {
     } else {
         PictureFormat::Png
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(&stop);
+    let signals = Signals::listen();
     // A call that stops at once: the folder is ours, or refused, before anything else is put into it.
     let begun = write_folder(&args.out, &source, format, &|_, _| ControlFlow::Break(()))?;
     let sheet = args.out.join("contact_sheet.png");
@@ -54,7 +44,7 @@ pub(crate) fn run(args: &SynthArgs) -> Result<ExitCode, CliError> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .update("faces drawn", done, total);
-        if stop.load(Ordering::Relaxed) {
+        if signals.run.stopping() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -68,7 +58,7 @@ pub(crate) fn run(args: &SynthArgs) -> Result<ExitCode, CliError> {
             drawn.written + drawn.kept,
             args.identities * args.images as u64
         ));
-        return Ok(ExitCode::from(INTERRUPTED));
+        return Ok(signals.exit_code());
     }
     output::result(&output::printable(&format!(
         "{}: {} faces of {} identities ({written} drawn, {} were there)\n",

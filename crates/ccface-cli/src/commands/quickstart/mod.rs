@@ -8,10 +8,7 @@ use std::{
     ops::{ControlFlow, Range},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -20,13 +17,13 @@ use ccface_data::{
     synthetic::{PictureFormat, SyntheticConfig, SyntheticSource, contact_sheet, write_folder},
 };
 use ccface_train::{
-    DeviceSpec, RunConfig, RunRequest, Task,
+    DeviceSpec, Resume, RunConfig, RunRequest, Task, TrainError,
     faces::{FacesEvaluation, FacesRequest, evaluate_faces},
     renderer::ProgressSink,
     run_dir::RunState,
 };
 
-use super::interrupt::{INTERRUPTED, stop_on_interrupt};
+use super::interrupt::Signals;
 use crate::{CliError, cli::QuickstartArgs, output, progress::Progress, report};
 use plan::{HELD_OUT, PICTURES, Plan, SIZES};
 
@@ -41,19 +38,18 @@ pub(crate) fn run(args: &QuickstartArgs) -> Result<ExitCode, CliError> {
     let device: DeviceSpec = args.device.parse()?;
     let plan = Plan::new(&args.out, args.seed, &people, &args.device)?;
     claim(&args.out, args, &people)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(&stop);
+    let signals = Signals::listen();
     let work = Work {
         args,
         people,
-        stop,
+        signals,
         progress: Arc::new(Mutex::new(io::stderr())),
         started: Instant::now(),
     };
 
     work.step(1, "faces: people that never were");
     if !work.faces()? {
-        return Ok(stopped());
+        return Ok(work.stopped());
     }
     for (number, name, task, config) in [
         (2, "teacher", Task::Train, &plan.teacher),
@@ -67,7 +63,7 @@ pub(crate) fn run(args: &QuickstartArgs) -> Result<ExitCode, CliError> {
         };
         work.step(number, what);
         if !work.train(name, task, config.clone())? {
-            return Ok(stopped());
+            return Ok(work.stopped());
         }
     }
     work.step(
@@ -78,18 +74,13 @@ pub(crate) fn run(args: &QuickstartArgs) -> Result<ExitCode, CliError> {
     let mut evaluations = Vec::new();
     for name in ["teacher", "control", "student"] {
         evaluations.push((name, work.evaluate(name, &device)?));
-        if work.stop.load(Ordering::Relaxed) {
-            return Ok(stopped());
+        if work.signals.run.stopping() {
+            return Ok(work.stopped());
         }
     }
     work.step(6, "report");
     work.report(&evaluations)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn stopped() -> ExitCode {
-    output::note("stopped; the same command goes on with the faces that are there and trains anew");
-    ExitCode::from(INTERRUPTED)
 }
 
 /// Makes the directory ours, or refuses one that holds something else.
@@ -128,7 +119,7 @@ fn claim(out: &Path, args: &QuickstartArgs, people: &Range<u64>) -> Result<(), C
 struct Work<'a> {
     args: &'a QuickstartArgs,
     people: Range<u64>,
-    stop: Arc<AtomicBool>,
+    signals: Signals,
     progress: ProgressSink,
     started: Instant,
 }
@@ -143,6 +134,13 @@ impl Work<'_> {
         );
         let mut sink = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = writeln!(sink, "{text}");
+    }
+
+    fn stopped(&self) -> ExitCode {
+        output::note(
+            "stopped; the same command goes on with the faces that are there and trains anew",
+        );
+        self.signals.exit_code()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -169,7 +167,7 @@ impl Work<'_> {
                 &|done, total| {
                     let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
                     progress.update(&format!("{name}: faces drawn"), done, total);
-                    if self.stop.load(Ordering::Relaxed) {
+                    if self.signals.run.stopping() {
                         ControlFlow::Break(())
                     } else {
                         ControlFlow::Continue(())
@@ -185,16 +183,20 @@ impl Work<'_> {
 
     /// Trains one of the three; `false` where it was stopped.
     fn train(&self, name: &str, task: Task, config: RunConfig) -> Result<bool, CliError> {
-        let summary = ccface_train::run(RunRequest {
+        let summary = match ccface_train::run(RunRequest {
             task,
             config,
             origin: format!("quickstart, {name}"),
             out: self.path(name),
             overwrite: true,
+            resume: Resume::Never,
             tui: false,
             progress: self.progress.clone(),
-            stop: self.stop.clone(),
-        })?;
+            signals: self.signals.run.clone(),
+        }) {
+            Err(TrainError::Stopped) => return Ok(false),
+            other => other?,
+        };
         Ok(summary.state != RunState::Interrupted)
     }
 

@@ -3,10 +3,10 @@
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+use super::{ProgressSink, Say};
 
 use burn::train::{
     logger::{EvaluationProgressLogger, TrainingProgressLogger},
@@ -17,15 +17,12 @@ use burn::train::{
     },
 };
 
-/// Where progress lines go; shared so that the caller may write between them.
-pub type ProgressSink = Arc<Mutex<dyn Write + Send>>;
-
 /// Shortest time between two lines inside an epoch.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// A renderer for burn-train that prints one line every few seconds and one for each epoch and validation.
 pub struct PlainRenderer {
-    sink: ProgressSink,
+    say: Say,
     names: HashMap<MetricId, String>,
     shown: Vec<&'static str>,
     train: HashMap<String, f64>,
@@ -37,6 +34,8 @@ pub struct PlainRenderer {
     total: usize,
     started: Instant,
     first_epoch: usize,
+    /// Images of the first epoch that an earlier process did.
+    before: usize,
     last_line: Instant,
 }
 
@@ -45,7 +44,7 @@ impl PlainRenderer {
     pub fn new(sink: ProgressSink, shown: Vec<&'static str>) -> Self {
         let now = Instant::now();
         Self {
-            sink,
+            say: Say::new(sink),
             names: HashMap::new(),
             shown,
             train: HashMap::new(),
@@ -57,14 +56,20 @@ impl PlainRenderer {
             total: 0,
             started: now,
             first_epoch: 1,
+            before: 0,
             last_line: now,
         }
     }
 
+    /// For a run that goes on inside an epoch: how many of its images were done before, for the time left.
+    #[must_use]
+    pub fn going_on_after(mut self, images: usize) -> Self {
+        self.before = images;
+        self
+    }
+
     fn line(&self, text: &str) {
-        // A closed pipe must not end a training run.
-        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(sink, "{text}").and_then(|()| sink.flush());
+        self.say.line(text);
     }
 
     fn training_line(&mut self) {
@@ -74,7 +79,7 @@ impl PlainRenderer {
             self.epoch, self.epochs, self.done, self.total
         );
         for name in &self.shown {
-            if let Some(value) = self.train.get(*name) {
+            if let Some(value) = self.train.get(*name).filter(|value| value.is_finite()) {
                 let _ = match *name {
                     "images_per_second" => write!(text, "  {value:.1} img/s"),
                     _ => write!(text, "  {name} {value:.3}"),
@@ -89,9 +94,11 @@ impl PlainRenderer {
 
     fn time_left(&self) -> Option<Duration> {
         let per_epoch = self.total.max(1) as f64;
-        let done =
-            (self.epoch.saturating_sub(self.first_epoch)) as f64 + self.done as f64 / per_epoch;
-        let all = (self.epochs + 1).saturating_sub(self.first_epoch) as f64;
+        let before = self.before as f64 / per_epoch;
+        let done = (self.epoch.saturating_sub(self.first_epoch)) as f64
+            + self.done as f64 / per_epoch
+            - before;
+        let all = (self.epochs + 1).saturating_sub(self.first_epoch) as f64 - before;
         (done > 0.0).then(|| {
             self.started
                 .elapsed()
