@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`config`] | one TOML file per run |
 //! | [`encoder`] | teacher, student and strangers' networks behind one trait |
+//! | [`doctor`] | what a network most likely expects |
+//! | [`embed`] | embeddings of a whole source as a file |
 //! | [`teacher`] | cached embeddings, inherited prototypes |
 //! | [`run`](mod@run) | from a configuration to a saved model |
 //! | [`run_dir`] | what a run leaves behind |
@@ -12,6 +14,8 @@
 pub mod config;
 mod data;
 mod device;
+pub mod doctor;
+pub mod embed;
 pub mod encoder;
 mod error;
 pub mod faces;

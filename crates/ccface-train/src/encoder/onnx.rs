@@ -1,9 +1,12 @@
 //! An ONNX file as a frozen encoder, run by a pure-Rust engine (rten).
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ccface_model::{InputSpec, OnnxFile};
-use rten::{Model, ModelOptions, ValueOrView};
+use rten::{Model, ModelOptions, RunOptions, ThreadPool, ValueOrView};
 use rten_tensor::{NdTensor, prelude::*};
 
 use super::{Assumptions, EncoderFacts, FaceEncoder};
@@ -28,6 +31,8 @@ impl std::fmt::Debug for OnnxEncoder {
 impl OnnxEncoder {
     /// Reads a file, frees its batch dimension and runs it once to learn the embedding's length.
     ///
+    /// `assume` is for files without a card of ours inside.
+    ///
     /// # Errors
     /// [`TrainError::Model`] for a file that is no ONNX network, [`TrainError::Teacher`] for one whose input is not
     /// `[N, 3, S, S]`, whose operators the engine does not know, or whose output is not `[N, D]`.
@@ -35,6 +40,12 @@ impl OnnxEncoder {
         let mut file = OnnxFile::read(path)?;
         let hash = file.hash().to_string();
         let size = file.face_size()?;
+        // A file that ccface exported says itself what it expects.
+        let card = file.card()?;
+        let (input, licence) = match card {
+            Some(card) => (card.input, card.licence),
+            None => (assume.input.clone(), assume.licence.clone()),
+        };
         file.free_batch_dimension()?;
         let model = ModelOptions::with_all_ops()
             .load(file.to_bytes())
@@ -45,11 +56,8 @@ impl OnnxEncoder {
             facts: EncoderFacts {
                 name: path.display().to_string(),
                 hash,
-                licence: assume.licence.clone(),
-                input: InputSpec {
-                    size,
-                    ..assume.input.clone()
-                },
+                licence,
+                input: InputSpec { size, ..input },
                 dim: 0,
             },
         };
@@ -64,7 +72,7 @@ impl OnnxEncoder {
         let images = NdTensor::from_data([count, 3, size, size], pixels);
         let output = self
             .model
-            .run_one(ValueOrView::from(images), None)
+            .run_one(ValueOrView::from(images), on_this_thread())
             .map_err(|e| {
                 refuse(
                     &self.path,
@@ -82,6 +90,15 @@ impl OnnxEncoder {
             )),
         }
     }
+}
+
+/// Inside a pool of one thread the engine computes there and nowhere else, so that workers do not share its pool.
+fn on_this_thread() -> Option<RunOptions> {
+    thread_local! {
+        static ALONE: Arc<ThreadPool> = Arc::new(ThreadPool::with_num_threads(1));
+    }
+    (rayon::current_num_threads() == 1)
+        .then(|| RunOptions::default().with_thread_pool(Some(ALONE.with(Arc::clone))))
 }
 
 fn refuse(path: &Path, message: String) -> TrainError {
