@@ -8,6 +8,7 @@ mod data_cli;
 mod end_to_end;
 mod evaluate_cli;
 mod golden;
+mod interchange;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod orl;

@@ -2,6 +2,7 @@
 
 mod data;
 mod evaluation;
+mod models;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub(crate) use evaluation::{
     IntervalArgs, Layout, LfwArgs, ReplicaArgs, ScfaceArgs, ScfaceSplit, ScoresArgs, SurvfaceArgs,
     SurvfaceTask, TinyfaceArgs,
 };
+pub(crate) use models::{DoctorArgs, EmbedArgs, ExportArgs, ImportArgs, TeacherCommand};
 
 /// Face recognition that works on low-resolution images: train a student under a high-resolution teacher, evaluate it by face size.
 #[derive(Debug, Parser)]
@@ -39,6 +41,15 @@ pub(crate) enum Command {
     /// Evaluate a model.
     #[command(subcommand)]
     Evaluate(Box<EvaluateCommand>),
+    /// Bring a teacher from another project.
+    #[command(subcommand)]
+    Teacher(TeacherCommand),
+    /// Find out what a network expects: colour order, scale, orientation, alignment.
+    Doctor(DoctorArgs),
+    /// Embed any source of faces into a file of rows.
+    Embed(EmbedArgs),
+    /// Write a model for other programs: PyTorch or ONNX.
+    Export(ExportArgs),
     /// Parameters and multiply–adds of an architecture or a model file.
     Model(ModelArgs),
     /// Put results of one protocol side by side, with paired tests.
