@@ -298,6 +298,31 @@ fn onnx_and_parts_and_a_mirror_give_the_rows_they_should() {
 }
 
 #[test]
+fn a_network_in_8_bits_stays_near_the_one_in_floats() {
+    let ground = Ground::new();
+    ground.ccface("embed @teacher --data @faces --out @a.npy");
+    let told = ground.ccface(
+        "export @teacher --out @q.onnx --int8 @faces --images 8 --sizes 8,32 --evaluate @faces",
+    );
+    assert!(told.contains("8 bits") && told.contains("float"), "{told}");
+    ground.ccface("embed @q.onnx --data @faces --out @q.npy");
+    let (a, q) = (ground.rows("a.npy"), ground.rows("q.npy"));
+    assert_ne!(a, q);
+    for (a, q) in a.chunks(16).zip(q.chunks(16)) {
+        assert!(cosine(a, q) > 0.97, "{}", cosine(a, q));
+    }
+    let size = |name: &str| fs::metadata(ground.path(name)).unwrap().len();
+    ground.ccface("export @teacher --out @f.onnx --fold-batch-norm");
+    assert!(size("q.onnx") < size("f.onnx"));
+    assert!(
+        refuse(&ground.words("export @teacher --out @x.safetensors --int8 @faces"))
+            .contains("onnx")
+    );
+    let told = ground.ccface("model mobilefacenet --input 32 --width 8 --latency");
+    assert!(told.contains("median ms"), "{told}");
+}
+
+#[test]
 fn hostile_and_mistaken_files_are_refused_in_one_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let import = |name: &str, bytes: &[u8]| {

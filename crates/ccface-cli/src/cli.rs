@@ -187,4 +187,10 @@ pub(crate) struct ModelArgs {
     /// One row for each stage.
     #[arg(long)]
     pub(crate) stages: bool,
+    /// Measure one image at a time here: median and 90th percentile in milliseconds.
+    #[arg(long)]
+    pub(crate) latency: bool,
+    /// Device of --latency.
+    #[arg(long, default_value = "flex", requires = "latency")]
+    pub(crate) device: String,
 }

@@ -29,5 +29,6 @@ pub use prototypes::{LeaveOneOut, Prototypes, class_means, leave_one_out_scores}
 pub use weights::{
     Checkpoint, FreedBatch, ImportedBackbone, ImportedHead, OnnxExport, OnnxFile, OnnxInput,
     WEIGHTS_FILE, WeightLayout, export_onnx, export_safetensors, head_inside, import_backbone,
-    import_head, load_model, mobilefacenet_from_onnx, read_card, save_model,
+    import_head, load_model, mobilefacenet_from_onnx, onnx_bytes, quantise_onnx, quantised_values,
+    read_card, save_model,
 };

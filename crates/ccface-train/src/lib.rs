@@ -11,6 +11,7 @@
 //! | [`run_dir`] | what a run leaves behind |
 //! | [`faces`] | evaluation by face size |
 
+mod calibrate;
 pub mod config;
 mod data;
 mod device;
@@ -34,6 +35,7 @@ mod validation;
 
 /// The burn device that a [`DeviceSpec`] resolves to.
 pub use burn::tensor::Device;
+pub use calibrate::calibrate;
 pub use config::{ConfigSource, RunConfig, Task};
 pub use device::{Backend, DeviceSpec};
 pub use error::TrainError;

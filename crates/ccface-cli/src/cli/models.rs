@@ -66,6 +66,29 @@ pub(crate) struct ExportArgs {
     /// ONNX: put batch norms into the weights beside them, where that is exact.
     #[arg(long)]
     pub(crate) fold_batch_norm: bool,
+    /// ONNX: 8-bit weights and activations, with ranges measured on LR views of these faces. Folds batch norms.
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) int8: Option<PathBuf>,
+    /// Face sizes of the views that ranges are measured on, in pixels, in turn.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "8,12,16,24,112",
+        requires = "int8"
+    )]
+    pub(crate) sizes: Vec<usize>,
+    /// Faces that ranges are measured on.
+    #[arg(long, default_value_t = 100, requires = "int8")]
+    pub(crate) images: usize,
+    /// Identities of --int8: all, names, inclusive ranges (s01..s20).
+    #[arg(long, default_value = "all", requires = "int8")]
+    pub(crate) identities: String,
+    /// With --int8: the EER by face size before and after, on the faces of this folder.
+    #[arg(long, value_name = "DIR", requires = "int8")]
+    pub(crate) evaluate: Option<PathBuf>,
+    /// Identities of --evaluate.
+    #[arg(long, default_value = "all", requires = "evaluate")]
+    pub(crate) evaluate_identities: String,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,9 @@ mod safetensors;
 mod torch_names;
 
 pub use checkpoint::Checkpoint;
-pub use export::{OnnxExport, export_onnx, export_safetensors};
+pub use export::{
+    OnnxExport, export_onnx, export_safetensors, onnx_bytes, quantise_onnx, quantised_values,
+};
 pub use import::{
     ImportedBackbone, ImportedHead, WeightLayout, head_inside, import_backbone, import_head,
 };

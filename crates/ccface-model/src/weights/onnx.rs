@@ -346,6 +346,11 @@ impl OnnxFile {
         graph.input.iter().filter(|v| !weight(v)).collect()
     }
 
+    /// The decoded network.
+    pub(crate) fn model(&self) -> &ModelProto {
+        &self.model
+    }
+
     pub(crate) fn graph(&self) -> &GraphProto {
         static EMPTY: std::sync::LazyLock<GraphProto> =
             std::sync::LazyLock::new(GraphProto::default);

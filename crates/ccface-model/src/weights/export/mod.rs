@@ -1,6 +1,7 @@
 //! Models for other programs: PyTorch's names, ONNX.
 
 mod onnx;
+mod quantise;
 mod torch;
 
 use std::collections::HashMap;
@@ -8,7 +9,8 @@ use std::collections::HashMap;
 use burn::store::{FloatCastAdapter, ModuleAdapter, ModuleSnapshot};
 use burn::tensor::DType;
 
-pub use onnx::{OnnxExport, export_onnx};
+pub use onnx::{OnnxExport, export_onnx, onnx_bytes};
+pub use quantise::{quantise_onnx, quantised_values};
 pub use torch::export_safetensors;
 
 use super::torch_names::TorchNames;

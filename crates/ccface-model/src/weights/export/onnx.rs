@@ -59,6 +59,21 @@ pub fn export_onnx(
     card: &ModelCard,
     fold: bool,
 ) -> Result<OnnxExport, ModelError> {
+    let (bytes, report) = onnx_bytes(backbone, card, fold)?;
+    write_atomic(path, &bytes)?;
+    Ok(report)
+}
+
+/// As [`export_onnx`], without a file.
+///
+/// # Errors
+///
+/// [`ModelError::Export`] if the network is not that of the card, or larger than an ONNX file can be.
+pub fn onnx_bytes(
+    backbone: &Backbone,
+    card: &ModelCard,
+    fold: bool,
+) -> Result<(Vec<u8>, OnnxExport), ModelError> {
     let mut weights = weights(backbone)?;
     let layers = card.architecture.layers();
     let mut graph = Graph::default();
@@ -71,29 +86,23 @@ pub fn export_onnx(
         graph.flatten();
     }
     graph.rename_output();
-    let report = OnnxExport {
-        nodes: graph.nodes.len(),
-        folded: graph.folded,
-        kept: graph
-            .nodes
-            .iter()
-            .filter(|n| n.operator() == "BatchNormalization")
-            .count(),
-        bytes: 0,
-    };
-    let model = graph.into_model(card);
-    let bytes = model.encode_to_vec();
+    let norm = |n: &&NodeProto| n.operator() == "BatchNormalization";
+    let (nodes, folded) = (graph.nodes.len(), graph.folded);
+    let kept = graph.nodes.iter().filter(norm).count();
+    let bytes = graph.into_model(card).encode_to_vec();
     if bytes.len() >= 1 << 31 {
         return Err(ModelError::Export(format!(
             "the network needs {} bytes, and an ONNX file holds at most 2 GiB",
             bytes.len()
         )));
     }
-    write_atomic(path, &bytes)?;
-    Ok(OnnxExport {
+    let report = OnnxExport {
+        nodes,
+        folded,
+        kept,
         bytes: bytes.len(),
-        ..report
-    })
+    };
+    Ok((bytes, report))
 }
 
 /// Scale and shift of a batch norm at inference: y = s·x + t.
@@ -402,7 +411,7 @@ fn metadata(card: &ModelCard) -> Vec<StringStringEntryProto> {
     .collect()
 }
 
-fn int(name: &str, value: usize) -> AttributeProto {
+pub(super) fn int(name: &str, value: usize) -> AttributeProto {
     AttributeProto {
         name: Some(name.into()),
         i: Some(value as i64),

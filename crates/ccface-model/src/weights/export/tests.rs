@@ -140,3 +140,27 @@ fn a_card_inside_onnx_that_is_of_another_graph_names_its_field() {
         Err(ModelError::Export(_))
     ));
 }
+
+#[test]
+fn a_quantised_network_has_8_bit_weights_and_needs_every_range() {
+    let (net, card) = networks().remove(1);
+    let (bytes, plain) = onnx_bytes(&net, &card, true).unwrap();
+    let file = OnnxFile::from_bytes(std::path::Path::new("a.onnx"), &bytes).unwrap();
+    let values = quantised_values(&file);
+    assert!(values.contains(&"image".to_string()) && !values.contains(&"embedding".to_string()));
+    let mut ranges = values.iter().map(|v| (v.clone(), (-2.0, 2.0))).collect();
+    let quantised = quantise_onnx(&file, &ranges).unwrap();
+    let again = OnnxFile::from_bytes(std::path::Path::new("q.onnx"), &quantised).unwrap();
+    let operators = again.operators();
+    assert_eq!(operators["Conv"], file.operators()["Conv"]);
+    assert_eq!(operators["QuantizeLinear"], values.len());
+    assert_eq!(
+        operators["DequantizeLinear"],
+        values.len() + 2 * operators["Conv"]
+    );
+    assert_eq!(again.card().unwrap().unwrap(), card);
+    assert!(plain.bytes > 0);
+    ranges.remove("image");
+    let error = quantise_onnx(&file, &ranges).unwrap_err();
+    assert!(error.to_string().contains("range of image"), "{error}");
+}
