@@ -9,7 +9,7 @@ use std::{
 use ccface_train::{
     DeviceSpec,
     embed::{EmbedRequest, Shard, embed_to_file, merge},
-    encoder::open_encoder,
+    encoder::{is_onnx, open_fast_encoder},
 };
 
 use super::{
@@ -43,14 +43,14 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, CliError> {
     };
     within_budget(0, 0, args.budget)?;
     let device: DeviceSpec = args.device.parse()?;
-    let encoder = open_encoder(model, &assumptions(&args.onnx)?, &device.resolve()?)?;
+    let encoder = open_fast_encoder(model, &assumptions(&args.onnx)?, &device.resolve()?)?;
     let source = open_at(
         data,
         args.source.split.clone(),
         args.source.identities.parse()?,
     )?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let on_cpu = device.backend.is_cpu() || ccface_train::encoder::is_onnx(model);
+    let on_cpu = device.backend.is_cpu() || is_onnx(model);
     let (batch, workers) = if on_cpu {
         (CPU_BATCH, threads)
     } else {

@@ -49,6 +49,9 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), CliError> {
         Some(card) => card,
         None => ModelCard::new(taken.architecture.clone(), input),
     };
+    if args.colour.is_some() {
+        card.input.colour = colour;
+    }
     if let Some(licence) = &args.licence {
         card.licence.clone_from(licence);
     }

@@ -38,14 +38,8 @@ impl OnnxEncoder {
     /// `[N, 3, S, S]`, whose operators the engine does not know, or whose output is not `[N, D]`.
     pub fn open(path: &Path, assume: &Assumptions) -> Result<Self, TrainError> {
         let mut file = OnnxFile::read(path)?;
-        let hash = file.hash().to_string();
-        let size = file.face_size()?;
-        // A file that ccface exported says itself what it expects.
-        let card = file.card()?;
-        let (input, licence) = match card {
-            Some(card) => (card.input, card.licence),
-            None => (assume.input.clone(), assume.licence.clone()),
-        };
+        let facts = facts(&file, assume, 0)?;
+        let size = facts.input.size;
         file.free_batch_dimension()?;
         let model = ModelOptions::with_all_ops()
             .load(file.to_bytes())
@@ -53,13 +47,7 @@ impl OnnxEncoder {
         let mut encoder = Self {
             model,
             path: path.to_path_buf(),
-            facts: EncoderFacts {
-                name: path.display().to_string(),
-                hash,
-                licence,
-                input: InputSpec { size, ..input },
-                dim: 0,
-            },
+            facts,
         };
         // Two images at once: the probe also shows that the batch dimension is free.
         let probe = encoder.run(vec![0.0; 2 * 3 * size * size], 2)?;
@@ -90,6 +78,26 @@ impl OnnxEncoder {
             )),
         }
     }
+}
+
+/// What is known of an ONNX file: by the card inside where ccface exported it, as assumed otherwise.
+pub(super) fn facts(
+    file: &OnnxFile,
+    assume: &Assumptions,
+    dim: usize,
+) -> Result<EncoderFacts, TrainError> {
+    let (input, licence) = match file.card()? {
+        Some(card) => (card.input, card.licence),
+        None => (assume.input.clone(), assume.licence.clone()),
+    };
+    let size = file.face_size()?;
+    Ok(EncoderFacts {
+        name: file.path().display().to_string(),
+        hash: file.hash().to_string(),
+        licence,
+        input: InputSpec { size, ..input },
+        dim,
+    })
 }
 
 /// Inside a pool of one thread the engine computes there and nowhere else, so that workers do not share its pool.
