@@ -9,6 +9,7 @@ mod end_to_end;
 mod evaluate_cli;
 mod fuzz_corpora;
 mod golden;
+mod interchange;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod orl;

@@ -2,6 +2,7 @@
 
 mod data;
 mod evaluation;
+mod models;
 mod watch;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use evaluation::{
     IntervalArgs, Layout, LfwArgs, ReplicaArgs, ScfaceArgs, ScfaceSplit, ScoresArgs, SurvfaceArgs,
     SurvfaceTask, TinyfaceArgs,
 };
+pub(crate) use models::{DoctorArgs, EmbedArgs, ExportArgs, ImportArgs, TeacherCommand};
 pub(crate) use watch::{TensorboardArgs, WatchArgs};
 
 /// Face recognition that works on low-resolution images: train a student under a high-resolution teacher, evaluate it by face size.
@@ -50,6 +52,15 @@ pub(crate) enum Command {
     /// Evaluate a model.
     #[command(subcommand)]
     Evaluate(Box<EvaluateCommand>),
+    /// Bring a teacher from another project.
+    #[command(subcommand)]
+    Teacher(TeacherCommand),
+    /// Find out what a network expects: colour order, scale, orientation, alignment.
+    Doctor(DoctorArgs),
+    /// Embed any source of faces into a file of rows.
+    Embed(EmbedArgs),
+    /// Write a model for other programs: PyTorch or ONNX.
+    Export(ExportArgs),
     /// Parameters and multiply–adds of an architecture or a model file.
     Model(ModelArgs),
     /// Put results of one protocol side by side, with paired tests.
@@ -236,4 +247,10 @@ pub(crate) struct ModelArgs {
     /// One row for each stage.
     #[arg(long)]
     pub(crate) stages: bool,
+    /// Measure one image at a time here: median and 90th percentile in milliseconds.
+    #[arg(long)]
+    pub(crate) latency: bool,
+    /// Device of --latency.
+    #[arg(long, default_value = "flex", requires = "latency")]
+    pub(crate) device: String,
 }

@@ -135,6 +135,9 @@ pub struct ModelCard {
     pub teacher: Option<Provenance>,
     /// The data that it was trained on.
     pub data: Option<Provenance>,
+    /// The stranger's file that the weights were imported from, and its hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<Provenance>,
     /// The licence, inherited from teacher and data: `unknown` where nobody stated one.
     pub licence: String,
     /// What it may be used for.
@@ -163,6 +166,7 @@ impl ModelCard {
             },
             teacher: None,
             data: None,
+            imported_from: None,
             licence: "unknown".into(),
             intended_use: "research; a match is a candidate for human review, never a decision"
                 .into(),
@@ -182,8 +186,16 @@ impl ModelCard {
     ///
     /// [`ModelError::Card`] names the field that is missing, unknown, of another schema or out of range.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let bytes = read_capped(path, MAX_CARD_BYTES)?;
-        let value: Value = serde_json::from_slice(&bytes)
+        Self::parse(path, &read_capped(path, MAX_CARD_BYTES)?)
+    }
+
+    /// Reads and checks the text of a card; `path` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
+        let value: Value = serde_json::from_slice(bytes)
             .map_err(|e| field_error(path, "(the whole file)", format!("is no JSON: {e}")))?;
         let Value::Object(map) = value else {
             return Err(field_error(path, "(the whole file)", "is no JSON object"));
@@ -207,6 +219,7 @@ impl ModelCard {
             embedding: fields.required("embedding")?,
             teacher: fields.optional("teacher")?,
             data: fields.optional("data")?,
+            imported_from: fields.optional("imported_from")?,
             licence: fields.required("licence")?,
             intended_use: fields.required("intended_use")?,
             created_by: fields.required("created_by")?,

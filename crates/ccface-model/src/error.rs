@@ -61,6 +61,9 @@ pub enum ModelError {
         /// Every node that differs, with the found and the expected shape.
         problems: Vec<String>,
     },
+    /// A network cannot be written for another program.
+    #[error("export: {0}")]
+    Export(String),
     /// Embeddings, labels or prototypes do not fit together.
     #[error("{0}")]
     Prototypes(String),

@@ -6,7 +6,7 @@
 //! | [`prototypes`] | class prototypes as plain numbers: means, leave-one-out scores, files |
 //! | [`momentum`] | the gradient-free moving average of a backbone |
 //! | [`card`] | `model.json`: what a weight file is and how it wants its input |
-//! | [`weights`] | safetensors in PyTorch's names; ONNX files as teachers and as a start for students |
+//! | [`weights`] | safetensors in PyTorch's names; checkpoints and heads of other projects; ONNX |
 //!
 //! The crate knows tensors, never losses, images or metrics. It is written against burn's run-time
 //! [`Device`](burn::tensor::Device): the caller chooses the backend.
@@ -27,6 +27,8 @@ pub use error::ModelError;
 pub use momentum::Momentum;
 pub use prototypes::{LeaveOneOut, Prototypes, class_means, leave_one_out_scores};
 pub use weights::{
-    FreedBatch, OnnxFile, OnnxInput, WEIGHTS_FILE, load_model, mobilefacenet_from_onnx, read_card,
-    save_model,
+    Checkpoint, FreedBatch, ImportedBackbone, ImportedHead, OnnxExport, OnnxFile, OnnxInput,
+    WEIGHTS_FILE, WeightLayout, export_onnx, export_safetensors, head_inside, import_backbone,
+    import_head, load_model, mobilefacenet_from_onnx, onnx_bytes, quantise_onnx, quantised_values,
+    read_card, save_model,
 };

@@ -63,9 +63,14 @@ impl Backend {
         }
     }
 
+    /// Whether it computes on the CPU's cores.
+    pub fn is_cpu(self) -> bool {
+        matches!(self, Self::Flex | Self::NdArray)
+    }
+
     /// Whether a device number means anything to the backend.
     fn takes_index(self) -> bool {
-        !matches!(self, Self::Flex | Self::NdArray)
+        !self.is_cpu()
     }
 }
 

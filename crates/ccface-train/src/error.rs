@@ -52,6 +52,14 @@ pub enum TrainError {
         /// What is wrong and how to mend it.
         message: String,
     },
+    /// A file of embeddings cannot be written, continued or merged.
+    #[error("{path}: {message}")]
+    Embedding {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and how to mend it.
+        message: String,
+    },
     /// The evaluation cannot be computed from this data.
     #[error("evaluation: {0}")]
     Evaluation(String),

@@ -5,6 +5,8 @@
 //! | [`config`] | one TOML file per run |
 //! | [`checkpoint`] | directories that a run goes on from |
 //! | [`encoder`] | teacher, student and strangers' networks behind one trait |
+//! | [`doctor`] | what a network most likely expects |
+//! | [`embed`] | embeddings of a whole source as a file |
 //! | [`teacher`] | cached embeddings, inherited prototypes |
 //! | [`run`](mod@run) | from a configuration to a saved model |
 //! | [`run_dir`] | what a run leaves behind |
@@ -12,11 +14,14 @@
 //! | [`runs`] | which runs there are, and whether they can go on |
 //! | [`faces`] | evaluation by face size |
 
+mod calibrate;
 pub mod checkpoint;
 pub mod config;
 mod dashboard;
 mod data;
 mod device;
+pub mod doctor;
+pub mod embed;
 pub mod encoder;
 mod error;
 mod exact;
@@ -45,6 +50,7 @@ mod validation;
 
 /// The burn device that a [`DeviceSpec`] resolves to.
 pub use burn::tensor::Device;
+pub use calibrate::calibrate;
 pub use config::{ConfigSource, RunConfig, Task};
 pub use device::{Backend, DeviceSpec};
 pub use error::TrainError;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ccface_train::embed::FlipFusion;
 use clap::{Args, ValueEnum};
 
 use super::OnnxArgs;
@@ -121,6 +122,16 @@ pub(crate) enum Flip {
     Sum,
     /// f·‖f‖ + f′·‖f′‖ (AdaFace's TinyFace figures).
     Norm,
+}
+
+impl From<Flip> for FlipFusion {
+    fn from(flip: Flip) -> Self {
+        match flip {
+            Flip::None => Self::None,
+            Flip::Sum => Self::Sum,
+            Flip::Norm => Self::Norm,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -62,20 +62,7 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
 
 /// How to read an ONNX file.
 pub(crate) fn assumptions(args: &OnnxArgs) -> Result<Assumptions, CliError> {
-    let three = |name: &str, values: &[f32]| match values {
-        [one] => Ok([*one; 3]),
-        [a, b, c] => Ok([*a, *b, *c]),
-        other => Err(CliError::Usage(format!(
-            "--{name} takes one number or three, not {}",
-            other.len()
-        ))),
-    };
-    let (mean, std) = (three("mean", &args.mean)?, three("std", &args.std)?);
-    if !std.iter().all(|s| s.is_finite() && *s > 0.0) || !mean.iter().all(|m| m.is_finite()) {
-        return Err(CliError::Usage(
-            "--mean must be finite and --std above 0".into(),
-        ));
-    }
+    let (mean, std) = scale(&args.mean, &args.std)?;
     let colour = if args.colour == "bgr" {
         Colour::Bgr
     } else {
@@ -90,6 +77,25 @@ pub(crate) fn assumptions(args: &OnnxArgs) -> Result<Assumptions, CliError> {
         },
         licence: "unstated".into(),
     })
+}
+
+/// Mean and divisor of the three channels, from one number or three each.
+pub(crate) fn scale(mean: &[f32], std: &[f32]) -> Result<([f32; 3], [f32; 3]), CliError> {
+    let three = |name: &str, values: &[f32]| match values {
+        [one] => Ok([*one; 3]),
+        [a, b, c] => Ok([*a, *b, *c]),
+        other => Err(CliError::Usage(format!(
+            "--{name} takes one number or three, not {}",
+            other.len()
+        ))),
+    };
+    let (mean, std) = (three("mean", mean)?, three("std", std)?);
+    if !std.iter().all(|s| s.is_finite() && *s > 0.0) || !mean.iter().all(|m| m.is_finite()) {
+        return Err(CliError::Usage(
+            "--mean must be finite and --std above 0".into(),
+        ));
+    }
+    Ok((mean, std))
 }
 
 fn table(result: &FacesResult) -> String {

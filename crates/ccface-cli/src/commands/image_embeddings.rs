@@ -5,10 +5,7 @@ use std::{collections::HashMap, path::Path};
 use ccface_data::{DataError, FaceImage};
 use ccface_eval::{Matrix, ProtocolFacts, read_labels, read_matrix, write_npy};
 use ccface_model::{Alignment, Colour};
-use ccface_train::{
-    DeviceSpec, TrainError,
-    encoder::{FaceEncoder, open_encoder, prepare},
-};
+use ccface_train::{DeviceSpec, embed::embed_faces, encoder::open_encoder};
 use image::RgbImage;
 use rayon::prelude::*;
 
@@ -174,7 +171,7 @@ fn by_model(
                 Err(error) => failed.push(error.to_string()),
             }
         }
-        let rows = embed_batch(encoder.as_ref(), &good, source.flip)?;
+        let rows = embed_faces(encoder.as_ref(), &good, source.flip.into())?;
         for (row, i) in rows.chunks_exact(columns).zip(places) {
             data[i * columns..(i + 1) * columns].copy_from_slice(row);
         }
@@ -228,47 +225,6 @@ fn by_model(
         },
         warnings,
     })
-}
-
-fn embed_batch(
-    encoder: &dyn FaceEncoder,
-    faces: &[FaceImage],
-    flip: Flip,
-) -> Result<Vec<f32>, TrainError> {
-    if faces.is_empty() {
-        return Ok(Vec::new());
-    }
-    let once = |mirrored: bool| {
-        let prepared: Vec<Vec<f32>> = faces
-            .par_iter()
-            .map(|face| {
-                let mut pixels = Vec::new();
-                if mirrored {
-                    prepare(&face.flip_horizontal(), encoder.input(), &mut pixels);
-                } else {
-                    prepare(face, encoder.input(), &mut pixels);
-                }
-                pixels
-            })
-            .collect();
-        encoder.embed_prepared(prepared.concat(), faces.len())
-    };
-    let mut rows = once(false)?;
-    if flip == Flip::None {
-        return Ok(rows);
-    }
-    let mut mirrored = once(true)?;
-    let dim = encoder.dim();
-    if flip == Flip::Norm {
-        for row in rows.chunks_mut(dim).chain(mirrored.chunks_mut(dim)) {
-            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-            row.iter_mut().for_each(|x| *x *= norm);
-        }
-    }
-    for (x, y) in rows.iter_mut().zip(mirrored) {
-        *x += y;
-    }
-    Ok(rows)
 }
 
 #[cfg(test)]

@@ -4,16 +4,20 @@ mod compare;
 mod config;
 mod data;
 mod devices;
+mod doctor;
+mod embed;
 mod evaluate_embeddings;
 mod evaluate_faces;
 mod evaluate_protocol;
 mod evaluate_scores;
 mod evaluation_output;
+mod export;
 mod image_embeddings;
 mod interrupt;
 mod model;
 mod quickstart;
 mod runs;
+mod teacher_import;
 mod tensorboard;
 mod training;
 mod watch;
@@ -24,7 +28,7 @@ use ccface_train::Task;
 
 use crate::{
     CliError,
-    cli::{Command, EvaluateCommand},
+    cli::{Command, EvaluateCommand, TeacherCommand},
 };
 
 pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
@@ -37,6 +41,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Config(command) => config::run(&command).map(done),
         Command::Runs(args) => runs::run(&args).map(done),
         Command::Evaluate(command) => evaluate(*command).map(done),
+        Command::Teacher(TeacherCommand::Import(args)) => teacher_import::run(&args).map(done),
+        Command::Doctor(args) => doctor::run(&args).map(done),
+        Command::Embed(args) => embed::run(&args),
+        Command::Export(args) => export::run(&args).map(done),
         Command::Model(args) => model::run(&args).map(done),
         Command::Compare(args) => compare::run(&args).map(done),
         Command::Data(command) => data::run(&command),

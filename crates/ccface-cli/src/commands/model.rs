@@ -1,9 +1,14 @@
 //! `ccface model`: what an architecture costs.
 
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, path::Path, time::Instant};
 
-use ccface_model::{BackboneConfig, IResNetConfig, MobileFaceNetConfig, ModelSummary, OnnxFile};
-use ccface_train::encoder::is_onnx;
+use ccface_model::{
+    BackboneConfig, IResNetConfig, InputSpec, MobileFaceNetConfig, ModelSummary, OnnxFile,
+};
+use ccface_train::{
+    Device, DeviceSpec,
+    encoder::{FaceEncoder, ModuleEncoder, is_onnx},
+};
 
 use crate::{CliError, cli::ModelArgs, output};
 
@@ -22,12 +27,21 @@ pub(crate) fn run(args: &ModelArgs) -> Result<(), CliError> {
         Some(what) => vec![named(what, args)?],
     };
     let mut text = format!(
-        "{:<22} {:>5} {:>9} {:>12} {:>10}\n",
-        "architecture", "input", "embedding", "parameters", "GMAC"
+        "{:<22} {:>5} {:>9} {:>12} {:>10}{}\n",
+        "architecture",
+        "input",
+        "embedding",
+        "parameters",
+        "GMAC",
+        if args.latency {
+            "  median ms    90 % ms"
+        } else {
+            ""
+        }
     );
     for architecture in architectures {
         let summary = architecture.summary();
-        let _ = writeln!(
+        let _ = write!(
             text,
             "{:<22} {:>5} {:>9} {:>10.2} M {:>10.3}",
             summary.name,
@@ -36,12 +50,38 @@ pub(crate) fn run(args: &ModelArgs) -> Result<(), CliError> {
             summary.parameters as f64 / 1e6,
             summary.macs as f64 / 1e9
         );
+        if args.latency {
+            let device: DeviceSpec = args.device.parse()?;
+            let (median, late) = latency(&architecture, &device.resolve()?)?;
+            let _ = write!(text, " {median:>10.1} {late:>10.1}");
+        }
+        text.push('\n');
         if args.stages {
             text += &stages(&summary);
         }
     }
     output::result(&text);
     Ok(())
+}
+
+/// Median and 90th percentile of the milliseconds for one image, of 20 after 3 that do not count.
+fn latency(architecture: &BackboneConfig, device: &Device) -> Result<(f64, f64), CliError> {
+    let side = architecture.input_size();
+    let (input, dim) = (InputSpec::arcface(side), architecture.embedding());
+    let encoder = ModuleEncoder::new(&architecture.init(device), input, dim, device);
+    let mut times = Vec::with_capacity(20);
+    for turn in 0..23 {
+        let pixels = (0..3 * side * side)
+            .map(|i| (i % 251) as f32 / 125.5 - 1.0)
+            .collect();
+        let started = Instant::now();
+        encoder.embed_prepared(pixels, 1)?;
+        if turn >= 3 {
+            times.push(1e3 * started.elapsed().as_secs_f64());
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[times.len() / 2], times[9 * times.len() / 10]))
 }
 
 fn stages(summary: &ModelSummary) -> String {
@@ -63,7 +103,7 @@ fn stages(summary: &ModelSummary) -> String {
 fn of_file(path: &Path) -> Result<BackboneConfig, CliError> {
     if is_onnx(path) {
         let file = OnnxFile::read(path)?;
-        let device = ccface_train::DeviceSpec::default().resolve()?;
+        let device = DeviceSpec::default().resolve()?;
         return Ok(ccface_model::mobilefacenet_from_onnx(&file, &device)?.1);
     }
     let path = ccface_train::run_dir::model_path(path);

@@ -42,6 +42,10 @@ pub struct MobileFaceNetConfig {
     pub input_size: usize,
     /// Stride of the first convolution, 1 or 2. Default and literature: 2; 1 suits small native inputs.
     pub stem_stride: usize,
+    /// Channels per group of the stem's second convolution, a divisor of `width`. Default and literature: 1, which is
+    /// depthwise; arcface_torch's network of scale 2 has 2.
+    #[serde(skip_serializing_if = "is_one")]
+    pub stem_group: usize,
     /// Length of the embedding, 2..=8192. Default 512; the paper has 128.
     pub embedding: usize,
     /// Whether batch norms are folded into convolution biases, as in networks that come from ONNX.
@@ -58,10 +62,17 @@ impl Default for MobileFaceNetConfig {
             head_width: 512,
             input_size: 112,
             stem_stride: 2,
+            stem_group: 1,
             embedding: 512,
             folded: false,
         }
     }
+}
+
+/// The usual value stays out of files, so that cards of other networks do not change.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(value: &usize) -> bool {
+    *value == 1
 }
 
 /// The shape of a bottleneck.
@@ -104,6 +115,12 @@ impl MobileFaceNetConfig {
                 self.expansion
             ));
         }
+        if self.stem_group == 0 || !self.width.is_multiple_of(self.stem_group) {
+            problems.push(format!(
+                "stem_group = {}: choose a divisor of width = {} (the paper has 1)",
+                self.stem_group, self.width
+            ));
+        }
         if !(1..=8192).contains(&self.head_width) {
             problems.push(format!(
                 "head_width = {}: choose 1 to 8192 (the paper has 512)",
@@ -123,7 +140,10 @@ impl MobileFaceNetConfig {
     fn stem(&self) -> [ConvShape; 2] {
         [
             ConvShape::dense(3, self.width, 3, self.stem_stride),
-            ConvShape::depthwise(self.width, 3, 1),
+            ConvShape {
+                groups: self.width / self.stem_group,
+                ..ConvShape::dense(self.width, self.width, 3, 1)
+            },
         ]
         .map(|shape| shape.with_bias(self.folded))
     }

@@ -17,7 +17,9 @@ pub use iresnet::{IResNet, IResNetConfig};
 pub use mobilefacenet::{Bottleneck, ConvUnit, MobileFaceNet, MobileFaceNetConfig};
 pub use summary::{ModelSummary, StageSummary};
 
-pub(crate) use fill::{fill, pytorch_parameter};
+#[cfg(test)]
+pub(crate) use draw::Draw;
+pub(crate) use fill::{Site, fill, pytorch_parameter};
 pub(crate) use plan::{Layer, Operator};
 
 /// Which backbone to build, as a configuration file or a model card writes it.

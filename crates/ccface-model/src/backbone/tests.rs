@@ -285,10 +285,11 @@ fn validation_lists_every_mistake() {
         head_width: 0,
         input_size: 8,
         stem_stride: 3,
+        stem_group: 0,
         embedding: 1,
         folded: false,
     });
-    assert_eq!(config.validate().unwrap_err().len(), 7);
+    assert_eq!(config.validate().unwrap_err().len(), 8);
     let config = BackboneConfig::IResNet(IResNetConfig {
         blocks: [0, 1, 1, 1],
         ..IResNetConfig::default()

@@ -117,12 +117,25 @@ pub(crate) fn single_tensor_header(
     shape: &[usize],
     metadata: &BTreeMap<String, String>,
 ) -> Vec<u8> {
-    let bytes = 4 * shape.iter().product::<usize>();
-    let json = serde_json::json!({
-        "__metadata__": metadata,
-        name: {"dtype": "F32", "shape": shape, "data_offsets": [0, bytes]},
-    });
-    let mut header = json.to_string().into_bytes();
+    let bytes = 4 * shape.iter().product::<usize>() as u64;
+    header_bytes(
+        &BTreeMap::from([(name, ("F32", shape, [0, bytes]))]),
+        metadata,
+    )
+}
+
+/// The bytes in front of the data of a file: each tensor's type, shape and place.
+pub(crate) fn header_bytes(
+    entries: &BTreeMap<&str, (&str, &[usize], [u64; 2])>,
+    metadata: &BTreeMap<String, String>,
+) -> Vec<u8> {
+    let mut json = serde_json::Map::new();
+    json.insert("__metadata__".into(), serde_json::json!(metadata));
+    for (name, (dtype, shape, offsets)) in entries {
+        let entry = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
+        json.insert((*name).to_string(), entry);
+    }
+    let mut header = Value::from(json).to_string().into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
     let mut prefix = (header.len() as u64).to_le_bytes().to_vec();
     prefix.append(&mut header);

@@ -53,6 +53,19 @@ pub(crate) fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError
 
 /// What a file that should hold a network looks like instead, if it is a known mistake.
 pub(crate) fn known_impostor(bytes: &[u8]) -> Option<&'static str> {
+    if let Some(impostor) = known_stranger(bytes) {
+        Some(impostor)
+    } else if bytes.starts_with(b"PK\x03\x04") {
+        Some("is a zip archive (a model pack or a PyTorch checkpoint): unpack or import it first")
+    } else if bytes.starts_with(&[0x80]) && bytes.get(1).is_some_and(|v| (2..=5).contains(v)) {
+        Some("is a Python pickle: import it first; it is never executed here")
+    } else {
+        None
+    }
+}
+
+/// What a file that should hold weights of any format looks like instead, if it is a known mistake.
+pub(crate) fn known_stranger(bytes: &[u8]) -> Option<&'static str> {
     let text = bytes.trim_ascii_start();
     if bytes.is_empty() {
         Some("is empty: download or copy it again")
@@ -62,12 +75,8 @@ pub(crate) fn known_impostor(bytes: &[u8]) -> Option<&'static str> {
         )
     } else if text.starts_with(b"version https://git-lfs") {
         Some("is a Git LFS pointer, not a network: run `git lfs pull` where it came from")
-    } else if bytes.starts_with(b"PK\x03\x04") {
-        Some("is a zip archive (a model pack or a PyTorch checkpoint): unpack or import it first")
     } else if bytes.starts_with(&[0x1f, 0x8b]) {
         Some("is a gzip archive: unpack it first")
-    } else if bytes.starts_with(&[0x80]) && bytes.get(1).is_some_and(|v| (2..=5).contains(v)) {
-        Some("is a Python pickle: import it first; it is never executed here")
     } else {
         None
     }

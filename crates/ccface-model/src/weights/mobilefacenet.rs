@@ -112,6 +112,7 @@ impl<'a> Walk<'a> {
             head_width: outputs(convs[convs.len() - 2]),
             input_size: self.side,
             stem_stride: stride(convs[0]),
+            stem_group: self.shape(convs[1], 1).get(1).copied().unwrap_or(1),
             embedding: outputs(convs[convs.len() - 1]),
             folded: true,
         })

@@ -1,13 +1,23 @@
 //! Weight files: safetensors in PyTorch's names, and ONNX.
 
+mod checkpoint;
 pub(crate) mod container;
+mod export;
 pub(crate) mod file;
+mod import;
 mod mobilefacenet;
 mod onnx;
 mod onnx_proto;
 mod safetensors;
 mod torch_names;
 
+pub use checkpoint::Checkpoint;
+pub use export::{
+    OnnxExport, export_onnx, export_safetensors, onnx_bytes, quantise_onnx, quantised_values,
+};
+pub use import::{
+    ImportedBackbone, ImportedHead, WeightLayout, head_inside, import_backbone, import_head,
+};
 pub use mobilefacenet::mobilefacenet_from_onnx;
 pub use onnx::{FreedBatch, OnnxFile, OnnxInput};
 pub use safetensors::{WEIGHTS_FILE, load_model, read_card, save_model};

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
+use super::export::CARD_KEY;
 use super::file::{known_impostor, read_capped};
 use super::onnx_proto::{
-    AttributeProto, DimensionValue, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+    AttributeProto, DimensionValue, GraphProto, ModelProto, NodeProto, StringStringEntryProto,
+    TensorProto, ValueInfoProto,
 };
-use crate::ModelError;
+use crate::card::field_error;
+use crate::{ModelCard, ModelError};
 
 /// Protobuf messages end at 2 GiB; larger networks keep their weights in a second file.
 const MAX_BYTES: u64 = (1 << 31) - 1;
@@ -173,6 +176,32 @@ impl OnnxFile {
         }
     }
 
+    /// The card that [`export_onnx`](crate::export_onnx) put into the metadata, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Card`] names the field that is at fault, also where the card and the graph are of different sizes.
+    pub fn card(&self) -> Result<Option<ModelCard>, ModelError> {
+        let is_card = |p: &&StringStringEntryProto| p.key.as_deref() == Some(CARD_KEY);
+        let Some(entry) = self.model.metadata_props.iter().find(is_card) else {
+            return Ok(None);
+        };
+        let text = entry.value.as_deref().unwrap_or_default();
+        let card = ModelCard::parse(&self.path, text.as_bytes())?;
+        let (side, dim) = (self.face_size()?, self.embedding());
+        if card.input.size != side {
+            let reason = format!("is {}, but the graph takes {side}", card.input.size);
+            return Err(field_error(&self.path, "input.size", reason));
+        }
+        match dim {
+            Some(dim) if dim != card.embedding.dim => {
+                let reason = format!("is {}, but the graph gives {dim}", card.embedding.dim);
+                Err(field_error(&self.path, "embedding.dim", reason))
+            }
+            _ => Ok(Some(card)),
+        }
+    }
+
     /// The name of the first output.
     pub fn output_name(&self) -> &str {
         self.graph().output.first().map_or("", |v| v.label())
@@ -315,6 +344,11 @@ impl OnnxFile {
         let graph = self.graph();
         let weight = |v: &ValueInfoProto| graph.initializer.iter().any(|t| t.label() == v.label());
         graph.input.iter().filter(|v| !weight(v)).collect()
+    }
+
+    /// The decoded network.
+    pub(crate) fn model(&self) -> &ModelProto {
+        &self.model
     }
 
     pub(crate) fn graph(&self) -> &GraphProto {

@@ -19,16 +19,22 @@ pub struct ModuleEncoder {
 impl ModuleEncoder {
     /// Wraps a backbone whose embedding has `dim` numbers; it is put into evaluation mode and off the autodiff graph.
     pub fn new(backbone: &Backbone, input: InputSpec, dim: usize, device: &Device) -> Self {
+        let facts = EncoderFacts {
+            name: "network in memory".into(),
+            hash: String::new(),
+            licence: "unstated".into(),
+            input,
+            dim,
+        };
+        Self::with_facts(backbone, facts, device)
+    }
+
+    /// As [`new`](Self::new), for a network that something is known of.
+    pub(crate) fn with_facts(backbone: &Backbone, facts: EncoderFacts, device: &Device) -> Self {
         Self {
             backbone: backbone.frozen(),
             device: device.clone().inner(),
-            facts: EncoderFacts {
-                name: "network in memory".into(),
-                hash: String::new(),
-                licence: "unstated".into(),
-                input,
-                dim,
-            },
+            facts,
         }
     }
 

@@ -1,9 +1,12 @@
 //! An ONNX file as a frozen encoder, run by a pure-Rust engine (rten).
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ccface_model::{InputSpec, OnnxFile};
-use rten::{Model, ModelOptions, ValueOrView};
+use rten::{Model, ModelOptions, RunOptions, ThreadPool, ValueOrView};
 use rten_tensor::{NdTensor, prelude::*};
 
 use super::{Assumptions, EncoderFacts, FaceEncoder};
@@ -28,13 +31,15 @@ impl std::fmt::Debug for OnnxEncoder {
 impl OnnxEncoder {
     /// Reads a file, frees its batch dimension and runs it once to learn the embedding's length.
     ///
+    /// `assume` is for files without a card of ours inside.
+    ///
     /// # Errors
     /// [`TrainError::Model`] for a file that is no ONNX network, [`TrainError::Teacher`] for one whose input is not
     /// `[N, 3, S, S]`, whose operators the engine does not know, or whose output is not `[N, D]`.
     pub fn open(path: &Path, assume: &Assumptions) -> Result<Self, TrainError> {
         let mut file = OnnxFile::read(path)?;
-        let hash = file.hash().to_string();
-        let size = file.face_size()?;
+        let facts = facts(&file, assume, 0)?;
+        let size = facts.input.size;
         file.free_batch_dimension()?;
         let model = ModelOptions::with_all_ops()
             .load(file.to_bytes())
@@ -42,16 +47,7 @@ impl OnnxEncoder {
         let mut encoder = Self {
             model,
             path: path.to_path_buf(),
-            facts: EncoderFacts {
-                name: path.display().to_string(),
-                hash,
-                licence: assume.licence.clone(),
-                input: InputSpec {
-                    size,
-                    ..assume.input.clone()
-                },
-                dim: 0,
-            },
+            facts,
         };
         // Two images at once: the probe also shows that the batch dimension is free.
         let probe = encoder.run(vec![0.0; 2 * 3 * size * size], 2)?;
@@ -64,7 +60,7 @@ impl OnnxEncoder {
         let images = NdTensor::from_data([count, 3, size, size], pixels);
         let output = self
             .model
-            .run_one(ValueOrView::from(images), None)
+            .run_one(ValueOrView::from(images), on_this_thread())
             .map_err(|e| {
                 refuse(
                     &self.path,
@@ -82,6 +78,35 @@ impl OnnxEncoder {
             )),
         }
     }
+}
+
+/// What is known of an ONNX file: by the card inside where ccface exported it, as assumed otherwise.
+pub(super) fn facts(
+    file: &OnnxFile,
+    assume: &Assumptions,
+    dim: usize,
+) -> Result<EncoderFacts, TrainError> {
+    let (input, licence) = match file.card()? {
+        Some(card) => (card.input, card.licence),
+        None => (assume.input.clone(), assume.licence.clone()),
+    };
+    let size = file.face_size()?;
+    Ok(EncoderFacts {
+        name: file.path().display().to_string(),
+        hash: file.hash().to_string(),
+        licence,
+        input: InputSpec { size, ..input },
+        dim,
+    })
+}
+
+/// Inside a pool of one thread the engine computes there and nowhere else, so that workers do not share its pool.
+fn on_this_thread() -> Option<RunOptions> {
+    thread_local! {
+        static ALONE: Arc<ThreadPool> = Arc::new(ThreadPool::with_num_threads(1));
+    }
+    (rayon::current_num_threads() == 1)
+        .then(|| RunOptions::default().with_thread_pool(Some(ALONE.with(Arc::clone))))
 }
 
 fn refuse(path: &Path, message: String) -> TrainError {

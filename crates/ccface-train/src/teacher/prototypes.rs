@@ -43,7 +43,7 @@ const REFIT_STEPS: usize = 300;
 /// class_means    w_c = normalise( Σ_{y_i = c} t_i ),              score_i = ⟨t_i, w_y⟩
 /// leave_one_out  w_c as above,                                    score_i = ⟨t_i, normalise( Σ_{y_j = y_i, j ≠ i} t_j )⟩
 /// refit          w = argmin Σ_i −log softmax_j( s⟨t_i, w_j⟩ )[y_i],  score_i = ⟨t_i, w_y⟩   (Adam, full batch, from the means)
-/// inherited      w from `prototypes.safetensors` beside the teacher, rows found by identity name
+/// inherited      w from `prototypes.safetensors` beside the teacher, rows found by identity name (in the order of identities where the head has no names)
 /// ```
 ///
 /// Prototypes are means over the images as they are; mirrored views are scored against the same prototypes (leave-one-out: against
@@ -161,6 +161,17 @@ fn load_head(teacher: &Path, dim: usize, identities: &[String]) -> Result<Protot
         return Err(refuse(format!(
             "its head has rows of {} numbers, its embeddings {dim}",
             head.dim
+        )));
+    }
+    // A published head has no names: its rows are the identities in their order, if there are as many.
+    if head.identities.is_empty() {
+        if head.classes == identities.len() {
+            return Ok(head);
+        }
+        return Err(refuse(format!(
+            "its head has {} classes without names, the data {} identities: name its rows when it is imported (ccface teacher import --identities FILE), or use teacher.prototypes = \"class_means\"",
+            head.classes,
+            identities.len()
         )));
     }
     let mut data = Vec::with_capacity(identities.len() * dim);

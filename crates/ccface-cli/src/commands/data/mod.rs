@@ -39,7 +39,8 @@ fn open_source(args: &SourceArgs) -> Result<Arc<dyn FaceSource>, CliError> {
     open_at(&args.source, args.split.clone(), args.identities.parse()?)
 }
 
-fn open_at(
+/// The source at a path; bad images in it show when they are read.
+pub(super) fn open_at(
     path: &Path,
     split: Option<String>,
     selection: Selection,
@@ -63,7 +64,7 @@ fn open_at(
 }
 
 /// An error where `bad` of `total` entries are a larger share than `budget`.
-fn within_budget(bad: usize, total: usize, budget: f64) -> Result<(), CliError> {
+pub(super) fn within_budget(bad: usize, total: usize, budget: f64) -> Result<(), CliError> {
     if !(0.0..=1.0).contains(&budget) {
         return Err(CliError::Usage(format!(
             "--budget {budget}: a share lies between 0 and 1"
