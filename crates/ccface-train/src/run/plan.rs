@@ -232,6 +232,7 @@ impl Plan {
                 seed: config.seed,
                 want_hr: config.contrast.keys == KeySource::Momentum && task == Task::Distill,
                 cache_bytes: config.train.cache_mib << 20,
+                error_budget: config.data.error_budget,
                 ..LoaderConfig::default()
             },
         )?;
