@@ -500,6 +500,7 @@ fn what_cannot_go_on_says_why() {
 #[test]
 fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
     let ground = Ground::new();
+    ground.run("train", "teacher", &["train.average=0"], &[]);
     // Cut off in the middle: only decoding finds out.
     let picture = ground.path("faces/p01/02.png");
     let bytes = fs::read(&picture).unwrap();
@@ -530,6 +531,27 @@ fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
     );
     let record = fs::read_to_string(run.join("run.json")).unwrap();
     assert!(record.contains("p01/02.png"));
+    // The teacher leaves it out as well.
+    let output = ground
+        .command("distill", "student", &[], &[])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    assert!(
+        errors(&output).contains("p01/02.png"),
+        "{}",
+        errors(&output)
+    );
+    let output = ground
+        .command("distill", "student", &set, &[])
+        .output()
+        .unwrap();
+    let said = errors(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("1 images could not be used") && said.contains("left out"),
+        "{said}"
+    );
     // What was found before a cut counts after it.
     let names = checkpoints(&run);
     copy(&run, &ground.path("part"));

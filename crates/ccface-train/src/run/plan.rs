@@ -436,6 +436,7 @@ fn embed_training_images(
         source,
         config.teacher.batch,
         Some(&dir),
+        config.data.error_budget,
         &mut |done, total| {
             if last.elapsed().as_secs() >= 5 {
                 last = std::time::Instant::now();
@@ -445,6 +446,9 @@ fn embed_training_images(
     )?;
     if let Some(why) = &outcome.rejected {
         say.line(&format!("teacher    cache set aside: {why}"));
+    }
+    for reason in &outcome.unreadable {
+        say.line(&format!("teacher    left out: {reason}"));
     }
     say.line(&format!(
         "teacher    embeddings: {} images from the cache, {} computed",
