@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use burn::{
-    module::{Module, ParamGroup},
     optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor, TensorData},
 };
@@ -106,20 +105,6 @@ impl Stepper {
             average: (decay > 0.0).then(|| Momentum::new(&model.student, decay)),
             running: Running::default(),
             step: 0,
-        }
-    }
-
-    /// The model as an epoch trains it: with parts frozen during the first epochs, where the configuration says so.
-    pub(crate) fn freeze_parts(&self, model: Trainee, epoch: usize) -> Trainee {
-        let student = &self.config.student;
-        if student.freeze_epochs == 0 {
-            return model;
-        }
-        let group = ParamGroup::from_any_predicates(student.freeze.clone());
-        if epoch <= student.freeze_epochs {
-            model.freeze_group(group)
-        } else {
-            model.unfreeze_group(group)
         }
     }
 
@@ -352,7 +337,7 @@ fn teacher_keys(distill: &DistillContext, item: &TrainItem, device: &Device) -> 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use burn::module::{ModuleVisitor, Param};
+    use burn::module::{Module, ModuleVisitor, Param};
     use ccface_data::Batch;
     use ccface_losses::{ArcFace, MarginHead};
     use ccface_model::{BackboneConfig, InputSpec, MobileFaceNetConfig};
@@ -360,6 +345,7 @@ mod tests {
     use super::*;
     use crate::{
         config::OptimiserConfig,
+        freeze,
         trainee::{Context, StepContext},
     };
 
@@ -512,7 +498,7 @@ mod tests {
         let mut model = trainee(&device);
         let mut counts = Vec::new();
         for epoch in 1..=3 {
-            model = stepper.freeze_parts(model, epoch);
+            model = freeze::apply(&stepper.config.student, model, epoch);
             let state = stepper.state(&model);
             let Ok(pass) = stepper
                 .gradients(&model, &state, vec![item(0, 4)], epoch)

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::{
     TrainError,
     checkpoint::{self, Cursor, Progress},
+    freeze,
     guard::Verdict,
     keeper::{Keeper, Streams},
     loader::PairLoader,
@@ -151,7 +152,7 @@ impl Fit<'_> {
         }
         while live.progress.cursor.epoch <= self.epochs {
             let epoch = live.progress.cursor.epoch;
-            model = self.strategy.stepper.freeze_parts(model, epoch);
+            model = freeze::apply(&self.strategy.stepper.config.student, model, epoch);
             let (next, flow) = self.steps(model, live, epoch);
             model = next;
             match attempt!(flow) {
