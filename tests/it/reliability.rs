@@ -498,6 +498,88 @@ fn what_cannot_go_on_says_why() {
 }
 
 #[test]
+fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
+    let ground = Ground::new();
+    ground.run("train", "teacher", &["train.average=0"], &[]);
+    // Cut off in the middle: only decoding finds out.
+    let picture = ground.path("faces/p01/02.png");
+    let bytes = fs::read(&picture).unwrap();
+    fs::write(&picture, &bytes[..bytes.len() / 2]).unwrap();
+    let run = ground.path("run");
+    let output = ground.command("train", "run", &[], &[]).output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "beyond the budget: {}",
+        errors(&output)
+    );
+    assert!(
+        errors(&output).contains("p01/02.png"),
+        "{}",
+        errors(&output)
+    );
+    let set = ["data.error_budget=0.1"];
+    let output = ground
+        .command("train", "run", &set, &["--overwrite"])
+        .output()
+        .unwrap();
+    let said = errors(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("1 images could not be used") && said.contains("p01/02.png"),
+        "{said}"
+    );
+    let record = fs::read_to_string(run.join("run.json")).unwrap();
+    assert!(record.contains("p01/02.png"));
+    // The teacher leaves it out as well.
+    let output = ground
+        .command("distill", "student", &[], &[])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    assert!(
+        errors(&output).contains("p01/02.png"),
+        "{}",
+        errors(&output)
+    );
+    let output = ground
+        .command("distill", "student", &set, &[])
+        .output()
+        .unwrap();
+    let said = errors(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("1 images could not be used") && said.contains("left out"),
+        "{said}"
+    );
+    // What was found before a cut counts after it.
+    let names = checkpoints(&run);
+    copy(&run, &ground.path("part"));
+    cut_off(&ground.path("part"));
+    let resume = format!("--resume={}", names[names.len() - 2]);
+    ground.run("train", "part", &set, &[&resume]);
+    same(&run, &ground.path("part"), "with a bad image");
+    let record = fs::read_to_string(ground.path("part/run.json")).unwrap();
+    assert!(record.contains("p01/02.png"));
+}
+
+#[test]
+fn a_loss_that_does_not_fall_is_said_once() {
+    let ground = Ground::new();
+    let set = [
+        "optimiser.learning_rate=1e-30",
+        "guard.alarm_steps=3",
+        "train.epochs=8",
+    ];
+    let output = ground.command("train", "run", &set, &[]).output().unwrap();
+    let said = errors(&output);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("the loss has not fallen").count(), 1, "{said}");
+    let text = fs::read_to_string(ground.path("run/metrics.jsonl")).unwrap();
+    assert_eq!(text.matches("\"kind\":\"alarm\"").count(), 1);
+}
+
+#[test]
 fn a_poisoned_learning_rate_goes_back_twice_and_never_reaches_a_checkpoint() {
     let ground = Ground::new();
     let set = [

@@ -26,6 +26,7 @@ pub mod encoder;
 mod error;
 mod exact;
 pub mod faces;
+mod freeze;
 pub mod gradient;
 mod guard;
 mod keeper;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use burn::{
-    module::{Module, ParamGroup},
     optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor, TensorData},
 };
@@ -121,20 +120,6 @@ impl Stepper {
         let mut mixture = Momentum::new(start, self.config.student.start_share);
         mixture.update(average.unwrap_or(&model.student));
         Some(mixture.module().clone())
-    }
-
-    /// The model as an epoch trains it: with parts frozen during the first epochs, where the configuration says so.
-    pub(crate) fn freeze_parts(&self, model: Trainee, epoch: usize) -> Trainee {
-        let student = &self.config.student;
-        if student.freeze_epochs == 0 {
-            return model;
-        }
-        let group = ParamGroup::from_any_predicates(student.freeze.clone());
-        if epoch <= student.freeze_epochs {
-            model.freeze_group(group)
-        } else {
-            model.unfreeze_group(group)
-        }
     }
 
     /// Steps during which the task itself grows harder, so that a loss that does not fall means nothing.
@@ -366,7 +351,7 @@ fn teacher_keys(distill: &DistillContext, item: &TrainItem, device: &Device) -> 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use burn::module::{ModuleVisitor, Param};
+    use burn::module::{Module, ModuleVisitor, Param};
     use ccface_data::Batch;
     use ccface_losses::{ArcFace, MarginHead};
     use ccface_model::{BackboneConfig, InputSpec, MobileFaceNetConfig};
@@ -374,6 +359,7 @@ mod tests {
     use super::*;
     use crate::{
         config::OptimiserConfig,
+        freeze,
         trainee::{Context, StepContext},
     };
 
@@ -527,7 +513,7 @@ mod tests {
         let mut model = trainee(&device);
         let mut counts = Vec::new();
         for epoch in 1..=3 {
-            model = stepper.freeze_parts(model, epoch);
+            model = freeze::apply(&stepper.config.student, model, epoch);
             let state = stepper.state(&model);
             let Ok(pass) = stepper
                 .gradients(&model, &state, vec![item(0, 4)], epoch)

@@ -21,6 +21,7 @@ use crate::{
     TrainError,
     checkpoint::{self, Cursor, Progress},
     dashboard::Dashboard,
+    freeze,
     guard::Verdict,
     keeper::{Keeper, Streams},
     loader::PairLoader,
@@ -154,7 +155,7 @@ impl Fit<'_> {
         }
         while live.progress.cursor.epoch <= self.epochs {
             let epoch = live.progress.cursor.epoch;
-            model = self.strategy.stepper.freeze_parts(model, epoch);
+            model = freeze::apply(&self.strategy.stepper.config.student, model, epoch);
             let (next, flow) = self.steps(model, live, epoch);
             model = next;
             match attempt!(flow) {

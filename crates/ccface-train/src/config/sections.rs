@@ -83,6 +83,9 @@ pub struct DataConfig {
     pub fold: usize,
     /// Seed of the fold assignment, apart from the run's seed so that seeds share folds. Default 0.
     pub fold_seed: u64,
+    /// Share of training images that may be unreadable, 0..1: others of the same people stand in for them. Default 0.001; beyond
+    /// it the run ends with the first of them named.
+    pub error_budget: f64,
     /// Licence of the data, inherited by the model's card. Default `unstated`.
     pub licence: String,
 }
@@ -95,6 +98,7 @@ impl Default for DataConfig {
             folds: 0,
             fold: 0,
             fold_seed: 0,
+            error_budget: 0.001,
             licence: "unstated".into(),
         }
     }
@@ -106,6 +110,11 @@ impl DataConfig {
             mistakes,
             !self.path.is_empty(),
             "data.path is missing: name a folder of aligned faces, identity/image",
+        );
+        check(
+            mistakes,
+            (0.0..=1.0).contains(&self.error_budget),
+            "data.error_budget is a share of the images, 0 to 1",
         );
         check(
             mistakes,

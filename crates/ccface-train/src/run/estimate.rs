@@ -5,11 +5,7 @@ use std::time::Instant;
 use burn::module::Module;
 use serde::Serialize;
 
-use super::{
-    RunRequest,
-    plan::{Embed, Plan},
-    probe::probe,
-};
+use super::{RunRequest, networks::Embed, plan::Plan, probe::probe};
 use crate::{
     TrainError,
     config::{KeySource, OptimiserKind},

@@ -3,6 +3,7 @@
 mod estimate;
 mod head;
 mod launch;
+mod networks;
 mod plan;
 mod probe;
 mod save;
@@ -20,7 +21,8 @@ use crate::{
 };
 pub use estimate::{RunEstimate, estimate};
 use launch::launch;
-use plan::{Embed, Plan};
+use networks::Embed;
+use plan::Plan;
 
 /// How long a run waits for the one before it in the same directory to be gone.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);

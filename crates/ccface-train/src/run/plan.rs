@@ -1,49 +1,32 @@
 //! What a run is made of: data, teacher, student and their facts, built and checked before anything is trained.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    nn::LinearConfig,
-    tensor::{Device, Tensor},
-};
-use ccface_data::{
-    FaceSource, ImageFolder, Loader, LoaderConfig,
-    rng::{Purpose, Stream},
-};
-use ccface_model::{Backbone, BackboneConfig, InputSpec, OnnxFile, Prototypes, load_model};
+use burn::{nn::LinearConfig, tensor::Device};
+use ccface_data::{FaceSource, ImageFolder, Loader, LoaderConfig};
+use ccface_model::{BackboneConfig, InputSpec, Prototypes};
 
-use super::{RunRequest, head::Pieces};
+use super::{
+    RunRequest,
+    head::Pieces,
+    networks::{Embed, embed_training_images, open_student, open_teacher, stand_in},
+};
 use crate::{
     RunConfig, Task, TrainError,
     checkpoint::Fingerprint,
     config::{HeadStart, KeySource},
     data::{Faces, split_identities},
-    encoder::{FaceEncoder, Opened, is_onnx, open_encoder, stoppable},
+    encoder::FaceEncoder,
+    freeze,
     loader::PairLoader,
     renderer::Say,
-    run_dir::{RUN_SCHEMA, RunRecord, RunState, TeacherRecord, model_path},
+    run_dir::{RUN_SCHEMA, RunRecord, RunState, TeacherRecord},
     schedule::LearningRate,
     step::Stepper,
-    teacher::{CacheOutcome, TeacherEmbeddings, embed_source},
+    teacher::CacheOutcome,
     trainee::{Context, StepContext, Trainee},
     validation::ValidationSet,
 };
-
-/// Purpose number of embeddings that only stand in.
-const STAND_IN: Purpose = Purpose::Other(3);
-
-/// Where the teacher's embeddings of the training images come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Embed {
-    /// From the teacher, or its cache.
-    Teacher,
-    /// From random numbers, where only shapes and speed matter.
-    StandIn,
-}
 
 /// Everything a launch needs, built and checked before the run directory exists.
 pub(super) struct Plan {
@@ -154,7 +137,7 @@ impl Plan {
                 task: context,
             })),
         };
-        check_freeze(&config, &trainee)?;
+        freeze::check(&config.student, &trainee)?;
         let validation = match &split.validation {
             Some(selection) => {
                 let held_out = ImageFolder::open(&data_path, selection)?;
@@ -232,6 +215,7 @@ impl Plan {
                 seed: config.seed,
                 want_hr: config.contrast.keys == KeySource::Momentum && task == Task::Distill,
                 cache_bytes: config.train.cache_mib << 20,
+                error_budget: config.data.error_budget,
                 ..LoaderConfig::default()
             },
         )?;
@@ -282,177 +266,10 @@ impl Plan {
     }
 }
 
-/// Unit vectors in the place of a teacher's embeddings.
-fn stand_in(dim: usize, images: usize, seed: u64) -> TeacherEmbeddings {
-    let mut stream = Stream::new(seed, 0, 0, STAND_IN);
-    let mut rows = || {
-        let mut rows: Vec<f32> = (0..images * dim).map(|_| stream.normal() as f32).collect();
-        for row in rows.chunks_exact_mut(dim.max(1)) {
-            let _ = crate::encoder::normalise(row);
-        }
-        rows
-    };
-    TeacherEmbeddings {
-        dim,
-        plain: rows(),
-        mirrored: rows(),
-    }
-}
-
-/// Refuses parts to freeze that the student does not have, or that leave nothing to train.
-fn check_freeze(config: &RunConfig, trainee: &Trainee) -> Result<(), TrainError> {
-    struct Names {
-        path: Vec<String>,
-        found: Vec<String>,
-    }
-    impl ModuleVisitor for Names {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.path.push(name.into());
-        }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
-            self.found.push(self.path.join("."));
-        }
-    }
-    let parts = &config.student.freeze;
-    if parts.is_empty() {
-        return Ok(());
-    }
-    let mut names = Names {
-        path: Vec::new(),
-        found: Vec::new(),
-    };
-    trainee.visit(&mut names);
-    let unknown = parts
-        .iter()
-        .find(|part| !names.found.iter().any(|name| name.contains(part.as_str())));
-    if let Some(part) = unknown {
-        let mut known: Vec<&str> = names
-            .found
-            .iter()
-            .filter_map(|name| name.strip_prefix("student.")?.split('.').nth(1))
-            .collect();
-        known.dedup();
-        return Err(TrainError::config(
-            "student.freeze",
-            format!(
-                "no parameter's name contains `{part}`; the student's parts are {}",
-                known.join(", ")
-            ),
-        ));
-    }
-    if names
-        .found
-        .iter()
-        .all(|name| parts.iter().any(|part| name.contains(part.as_str())))
-    {
-        return Err(TrainError::config(
-            "student.freeze",
-            "covers every parameter: nothing would be trained",
-        ));
-    }
-    Ok(())
-}
-
 /// The licence a student inherits: its data's and its teacher's, each named once.
 fn combine_licences(licences: &[String]) -> String {
     let mut named: Vec<&str> = licences.iter().map(String::as_str).collect();
     named.sort_unstable();
     named.dedup();
     named.join(" + ")
-}
-
-fn open_teacher(
-    task: Task,
-    config: &RunConfig,
-    device: &Device,
-) -> Result<Option<Opened>, TrainError> {
-    let needed = task == Task::Distill
-        || config.student.starts_from_teacher()
-        || config.head.start == HeadStart::ClassMeans;
-    if !needed {
-        return Ok(None);
-    }
-    let path = config.teacher.path.resolve("teacher.path")?;
-    let assume = crate::encoder::Assumptions {
-        input: config.teacher.input(0),
-        licence: config.teacher.licence.clone(),
-    };
-    let encoder = open_encoder(&path, &assume, device)?;
-    Ok(Some((path, encoder)))
-}
-
-fn open_student(
-    config: &RunConfig,
-    teacher: Option<&Path>,
-    device: &Device,
-) -> Result<(Backbone, BackboneConfig, InputSpec), TrainError> {
-    let student = &config.student;
-    if student.starts_from_scratch() {
-        return Ok((
-            student.backbone.init_seeded(device, config.seed),
-            student.backbone.clone(),
-            student.input(),
-        ));
-    }
-    let path = match (student.starts_from_teacher(), teacher) {
-        (true, Some(teacher)) => teacher.to_path_buf(),
-        (true, None) => {
-            return Err(TrainError::config(
-                "student.start",
-                "there is no teacher to start from",
-            ));
-        }
-        (false, _) => PathBuf::from(&student.start),
-    };
-    if is_onnx(&path) {
-        let file = OnnxFile::read(&path)?;
-        let (backbone, architecture) = ccface_model::mobilefacenet_from_onnx(&file, device)?;
-        let input = config.teacher.input(architecture.input_size());
-        return Ok((backbone, architecture, input));
-    }
-    let (backbone, card) = load_model(&model_path(&path), device)?;
-    Ok((backbone, card.architecture, card.input))
-}
-
-fn embed_training_images(
-    request: &RunRequest,
-    config: &RunConfig,
-    teacher: &dyn FaceEncoder,
-    source: &dyn FaceSource,
-    say: &Say,
-) -> Result<(TeacherEmbeddings, CacheOutcome), TrainError> {
-    let beside = request
-        .out
-        .parent()
-        .unwrap_or(Path::new(""))
-        .join("teacher-cache");
-    let dir = if config.teacher.cache.is_empty() {
-        beside
-    } else {
-        PathBuf::from(&config.teacher.cache)
-    };
-    let mut last = std::time::Instant::now();
-    let (embeddings, outcome) = embed_source(
-        &stoppable(teacher, &request.signals),
-        source,
-        config.teacher.batch,
-        Some(&dir),
-        &mut |done, total| {
-            if last.elapsed().as_secs() >= 5 {
-                last = std::time::Instant::now();
-                say.line(&format!("teacher    {done}/{total} views embedded"));
-            }
-        },
-    )?;
-    if let Some(why) = &outcome.rejected {
-        say.line(&format!("teacher    cache set aside: {why}"));
-    }
-    say.line(&format!(
-        "teacher    embeddings: {} images from the cache, {} computed",
-        outcome.hits, outcome.misses
-    ));
-    Ok((embeddings, outcome))
 }

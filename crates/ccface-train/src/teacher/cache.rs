@@ -22,6 +22,8 @@ pub struct CacheOutcome {
     pub misses: usize,
     /// Why a cache file that was there was not used.
     pub rejected: Option<String>,
+    /// Images that could not be read, each with its reason.
+    pub unreadable: Vec<String>,
 }
 
 /// Embedding pairs (image, mirror image) of one teacher by image hash.
@@ -101,6 +103,7 @@ impl TeacherCache {
         CacheOutcome {
             hits,
             misses,
+            unreadable: Vec::new(),
             rejected: self.rejected.clone(),
         }
     }

@@ -6,9 +6,13 @@ mod prototypes;
 pub use cache::{CacheOutcome, TeacherCache};
 pub use prototypes::{InheritedHead, inherit};
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
-use ccface_data::{FaceImage, FaceSource};
+use ccface_data::{DataError, FaceImage, FaceSource};
 
 use crate::{TrainError, encoder::FaceEncoder};
 
@@ -43,15 +47,18 @@ impl TeacherEmbeddings {
 
 /// Embeds a source with the teacher, or takes from the cache what it holds of it.
 ///
-/// `cache` is a directory; `None` computes everything. `progress(done, total)` counts image views.
+/// `cache` is a directory; `None` computes everything. `progress(done, total)` counts image views. Up to `error_budget` of the
+/// images may be unreadable: they are listed in the outcome, and the next readable image of the same person stands in for
+/// each, as others do in the loader.
 ///
 /// # Errors
-/// An unreadable image, a cache that cannot be written, or what the teacher reports.
+/// The first unreadable image beyond the budget, a cache that cannot be written, or what the teacher reports.
 pub fn embed_source(
     teacher: &dyn FaceEncoder,
     source: &dyn FaceSource,
     batch: usize,
     cache: Option<&Path>,
+    error_budget: f64,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<(TeacherEmbeddings, CacheOutcome), TrainError> {
     let hashes = (0..source.len())
@@ -65,8 +72,22 @@ pub fn embed_source(
         .filter(|&i| !store.holds(&hashes[i]))
         .collect();
     let total = 2 * missing.len();
+    let allowed = (error_budget * source.len() as f64).floor() as usize;
+    let unreadable: Mutex<BTreeMap<usize, String>> = Mutex::default();
     let view = |position: usize| -> Result<FaceImage, TrainError> {
-        let face = FaceImage::from_rgb8(&source.image(missing[position / 2])?);
+        let index = missing[position / 2];
+        let face = match source.image(index) {
+            Ok(picture) => FaceImage::from_rgb8(&picture),
+            Err(error @ DataError::Image { .. }) => {
+                let mut found = unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+                found.insert(index, error.to_string());
+                if found.len() > allowed {
+                    return Err(error.into());
+                }
+                FaceImage::new(8, 8, vec![128.0; 3 * 8 * 8])
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(if position % 2 == 1 {
             face.flip_horizontal()
         } else {
@@ -77,10 +98,15 @@ pub fn embed_source(
         progress(done, total);
     })?;
     let dim = teacher.dim();
+    let unreadable = unreadable
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     for (image, pair) in missing.iter().zip(rows.chunks_exact(2 * dim)) {
-        store.insert(hashes[*image], pair);
+        if !unreadable.contains_key(image) {
+            store.insert(hashes[*image], pair);
+        }
     }
-    let outcome = store.outcome(hashes.len() - missing.len(), missing.len());
+    let mut outcome = store.outcome(hashes.len() - missing.len(), missing.len());
     if !missing.is_empty() {
         store.save()?;
     }
@@ -89,12 +115,38 @@ pub fn embed_source(
         plain: Vec::new(),
         mirrored: Vec::new(),
     };
-    for hash in &hashes {
+    for index in 0..hashes.len() {
+        let hash = &hashes[stand_in(source, index, &unreadable)?];
         let pair = store.get(hash).ok_or_else(|| {
             TrainError::Training("the teacher cache lost a row that was just written".into())
         })?;
         embeddings.plain.extend_from_slice(&pair[..dim]);
         embeddings.mirrored.extend_from_slice(&pair[dim..]);
     }
+    outcome.unreadable = unreadable.into_values().collect();
     Ok((embeddings, outcome))
+}
+
+/// The image itself, or where it cannot be read, the next of the same person that can.
+fn stand_in(
+    source: &dyn FaceSource,
+    index: usize,
+    unreadable: &BTreeMap<usize, String>,
+) -> Result<usize, TrainError> {
+    let Some(reason) = unreadable.get(&index) else {
+        return Ok(index);
+    };
+    let person = source.identity(index);
+    (index + 1..source.len())
+        .chain(0..index)
+        .find(|other| source.identity(*other) == person && !unreadable.contains_key(other))
+        .ok_or_else(|| {
+            TrainError::config(
+                "data.path",
+                format!(
+                    "{reason}; and {} has no other image that could stand in: leave the person out with data.identities",
+                    source.identities()[person]
+                ),
+            )
+        })
 }
