@@ -267,6 +267,40 @@ fn the_average_of_the_weights_is_what_is_saved_and_no_step_knows_of_it() {
     assert_eq!(plain.1.len(), averaged.1.len());
 }
 
+#[test]
+fn records_and_manifests_train_as_the_folder_they_were_made_from() {
+    let ground = Ground::new();
+    let stream = |out: &str, set: &[&str]| {
+        fs::read(ground.run("train", out, set).join("metrics.jsonl")).unwrap()
+    };
+    let folder = stream("folder", &["data.identities=p00..p03"]);
+    let mut rows = "path,identity,split\n".to_string();
+    for person in 0..6 {
+        let name = format!("p{person:02}");
+        let mut files: Vec<String> = fs::read_dir(ground.path("faces").join(&name))
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let split = if person < 4 { "train" } else { "test" };
+        for file in files {
+            rows += &format!("faces/{name}/{file},{name},{split}\n");
+        }
+    }
+    fs::write(ground.path("list.csv"), rows).unwrap();
+    let list = format!("data.path={}", ground.text("list.csv"));
+    assert!(folder == stream("manifest", &[&list, "data.split=train"]));
+    succeed(&[
+        "data".to_string(),
+        "convert".into(),
+        ground.text("faces"),
+        "--out".into(),
+        ground.text("train.rec"),
+    ]);
+    let records = format!("data.path={}", ground.text("train.rec"));
+    assert!(folder == stream("records", &[&records, "data.identities=0..3"]));
+}
+
 /// All numbers of a safetensors file, in the file's order.
 fn weights(run: &Path) -> Vec<f32> {
     let bytes = fs::read(run.join("model/model.safetensors")).unwrap();

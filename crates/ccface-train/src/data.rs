@@ -1,8 +1,8 @@
 //! Which faces a run trains and validates on.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use ccface_data::{FaceImage, FaceSource, ImageFolder, Selection, folds};
+use ccface_data::{FaceImage, FaceSource, OpenOptions, Selection, folds, open};
 
 use ccface_eval::Subject;
 
@@ -22,16 +22,33 @@ pub(crate) struct Split {
     pub(crate) seen: bool,
 }
 
-/// Splits the identities of a folder as the configuration says.
+/// Opens the selected identities of any source that `ccface-data` reads; `split` names the part of a manifest, if any.
 ///
 /// # Errors
-/// A folder that cannot be opened, an unknown identity, or one that would be in training and validation both.
+/// A source that cannot be opened, or an unknown identity.
+pub(crate) fn open_source(
+    path: &Path,
+    split: &str,
+    selection: &Selection,
+) -> Result<Arc<dyn FaceSource>, TrainError> {
+    let options = OpenOptions {
+        selection: selection.clone(),
+        split: (!split.is_empty()).then(|| split.to_owned()),
+        ..OpenOptions::default()
+    };
+    Ok(open(path, &options)?)
+}
+
+/// Splits the identities of a source as the configuration says.
+///
+/// # Errors
+/// A source that cannot be opened, an unknown identity, or one that would be in training and validation both.
 pub(crate) fn split_identities(
     path: &Path,
     data: &DataConfig,
     validation: &ValidationConfig,
 ) -> Result<Split, TrainError> {
-    let chosen = ImageFolder::open(path, &data.identities)?;
+    let chosen = open_source(path, &data.split, &data.identities)?;
     let names = chosen.identities();
     if data.folds > 0 {
         let folds = folds(names, data.folds, data.fold_seed)?;
@@ -59,7 +76,9 @@ pub(crate) fn split_identities(
         }),
         text => {
             let selection: Selection = text.parse()?;
-            let held_out = ImageFolder::open(path, &selection)?.identities().to_vec();
+            let held_out = open_source(path, &data.split, &selection)?
+                .identities()
+                .to_vec();
             let both: Vec<&str> = held_out
                 .iter()
                 .filter(|n| names.contains(n))

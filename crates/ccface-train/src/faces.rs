@@ -6,7 +6,7 @@ use std::{
 };
 
 use burn::tensor::Device;
-use ccface_data::{FaceImage, FaceSource, ImageFolder, Selection, degrade::lr_view};
+use ccface_data::{FaceImage, Selection, degrade::lr_view};
 use ccface_eval::{
     Bootstrap, CollapseResult, Embeddings, PairedOutcome, PairingResult, Pairs, Rule, Subject,
     cross_comparisons, evaluate_collapse, evaluate_pairing, hr_threshold, paired_test,
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     TrainError,
-    data::Faces,
+    data::{Faces, open_source},
     encoder::{Assumptions, FaceEncoder, Opened, embed_unit, open_encoder},
     run_dir::{RunDir, is_run},
 };
@@ -236,10 +236,10 @@ pub fn evaluate_faces(
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<FacesEvaluation, TrainError> {
     let sizes = checked_sizes(&request.sizes)?;
-    let source = ImageFolder::open(&request.data, &request.identities)?;
+    let source = open_source(&request.data, "", &request.identities)?;
     let student = open_encoder(&request.model, &request.assume, &request.device)?;
     let teacher = open_teacher(request)?;
-    let faces = Faces::load(&source)?;
+    let faces = Faces::load(source.as_ref())?;
     let too_large = sizes
         .iter()
         .find(|size| faces.faces.iter().any(|face| face.side() < **size));

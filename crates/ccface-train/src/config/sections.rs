@@ -73,8 +73,11 @@ impl PathChoice {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// Image folder `identity/image` of aligned faces.
+    /// Aligned faces: an image folder `identity/image`, a `.rec` file or a folder with one, TinyFace's training set, or a `.csv`
+    /// manifest.
     pub path: PathChoice,
+    /// The split of a manifest to use. Default empty: all rows.
+    pub split: String,
     /// Identities to use: `all`, names, and inclusive ranges over the sorted names (`s01..s20`). Default `all`.
     pub identities: Selection,
     /// Split the identities into this many disjoint folds and validate on one; 0 (default) uses no folds.
@@ -94,6 +97,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             path: PathChoice::default(),
+            split: String::new(),
             identities: Selection::All,
             folds: 0,
             fold: 0,

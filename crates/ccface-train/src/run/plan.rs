@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::{nn::LinearConfig, tensor::Device};
-use ccface_data::{FaceSource, ImageFolder, Loader, LoaderConfig};
+use ccface_data::{FaceSource, Loader, LoaderConfig};
 use ccface_model::{BackboneConfig, InputSpec, Prototypes};
 
 use super::{
@@ -15,7 +15,7 @@ use crate::{
     RunConfig, Task, TrainError,
     checkpoint::Fingerprint,
     config::{HeadStart, KeySource},
-    data::{Faces, split_identities},
+    data::{Faces, open_source, split_identities},
     encoder::FaceEncoder,
     freeze,
     loader::PairLoader,
@@ -60,7 +60,7 @@ impl Plan {
         let mut config = request.config.clone();
         let data_path = config.data.path.resolve("data.path")?;
         let split = split_identities(&data_path, &config.data, &config.validation)?;
-        let source: Arc<dyn FaceSource> = Arc::new(ImageFolder::open(&data_path, &split.train)?);
+        let source = open_source(&data_path, &config.data.split, &split.train)?;
         say.line(&format!(
             "data       {} images of {} identities in {}",
             source.len(),
@@ -140,8 +140,9 @@ impl Plan {
         freeze::check(&config.student, &trainee)?;
         let validation = match &split.validation {
             Some(selection) => {
-                let held_out = ImageFolder::open(&data_path, selection)?;
-                Faces::load(&held_out)?.into_validation(&config.validation.sizes, &request.signals)
+                let held_out = open_source(&data_path, &config.data.split, selection)?;
+                Faces::load(held_out.as_ref())?
+                    .into_validation(&config.validation.sizes, &request.signals)
             }
             None => ValidationSet::empty(),
         };
