@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ccface_data::{
-    DecodeLimits, FaceSource, OpenOptions, RecordFile, Selection, open, rebuild_index,
+    FaceSource, Selection,
+    decode::DecodeLimits,
+    source::{OpenOptions, RecordFile, open, rebuild_index},
 };
 
 /// Limits so small that a fuzzer meets them.

@@ -132,10 +132,20 @@ fn teacher_student_evaluation_and_report() {
         "p04..p05",
         "--sizes",
         "8,32",
+        "--against",
+        run.to_str().unwrap(),
         "--json",
         "-",
     ]);
     let result: Value = serde_json::from_str(&json).unwrap();
+    // Against itself a network differs in nothing.
+    for row in result["against"]["sizes"].as_array().unwrap() {
+        assert_eq!(
+            (row["difference"].as_f64(), row["only_a"].as_u64()),
+            (Some(0.0), Some(0))
+        );
+        assert_eq!(row["holm_p"].as_f64(), Some(1.0));
+    }
     for pairing in [
         "student-student",
         "teacher-teacher",

@@ -198,6 +198,9 @@ pub(crate) struct FacesArgs {
     /// The teacher, where the run does not name it or it has moved.
     #[arg(long, value_name = "PATH")]
     pub(crate) teacher: Option<PathBuf>,
+    /// Another run or network, such as the control: paired tests on the same pairs.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) against: Option<PathBuf>,
     /// Write the result as JSON (`-`: standard output).
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

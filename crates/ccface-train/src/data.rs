@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use ccface_data::{FaceImage, FaceSource, OpenOptions, Selection, folds, open};
+use ccface_data::{
+    FaceImage, FaceSource, Selection, folds,
+    source::{OpenOptions, open},
+};
 
 use ccface_eval::Subject;
 

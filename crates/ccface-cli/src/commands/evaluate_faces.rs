@@ -1,26 +1,29 @@
 //! `ccface evaluate faces`.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 
+use ccface_eval::{PairedOutcome, holm};
 use ccface_model::{Colour, InputSpec};
 use ccface_train::{
     DeviceSpec,
     encoder::Assumptions,
-    faces::{FacesRequest, FacesResult, evaluate_faces},
+    faces::{FacesEvaluation, FacesRequest, FacesResult, evaluate_faces, paired_true_accepts},
     run_dir::is_run,
 };
+use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     CliError,
     cli::{FacesArgs, OnnxArgs},
     output,
     progress::Progress,
-    report,
+    report::{self, p_value},
 };
 
 pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
     let device: DeviceSpec = args.device.parse()?;
-    let request = FacesRequest {
+    let mut request = FacesRequest {
         model: args.model.clone(),
         data: args.data,
         identities: args.identities.parse()?,
@@ -35,6 +38,17 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
     let evaluation = evaluate_faces(&request, &mut |who, done, total| {
         progress.update(&format!("{who}: views embedded"), done, total);
     })?;
+    let against = match &args.against {
+        None => None,
+        Some(path) => {
+            request.model.clone_from(path);
+            request.alone = true;
+            let other = evaluate_faces(&request, &mut |_, done, total| {
+                progress.update("the other network: views embedded", done, total);
+            })?;
+            Some(Against::new(path, &other, &evaluation)?)
+        }
+    };
     drop(progress);
     let html = args
         .html
@@ -44,20 +58,90 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
         output::write_to(path, &page)?;
         output::note(&format!("report: {}", path.display()));
     }
+    let mut told = table(&evaluation.result);
+    if let Some(against) = &against {
+        told += &against.table();
+    }
     match &args.json {
         Some(path) => {
-            let mut text = serde_json::to_string_pretty(&evaluation.result).map_err(|e| {
-                CliError::Usage(format!("the result cannot be written as JSON: {e}"))
-            })?;
-            text.push('\n');
+            let unwritable =
+                |e| CliError::Usage(format!("the result cannot be written as JSON: {e}"));
+            let mut value = serde_json::to_value(&evaluation.result).map_err(unwritable)?;
+            if let (Some(against), Some(fields)) = (&against, value.as_object_mut()) {
+                fields.insert("against".into(), json!(against));
+            }
+            let text = serde_json::to_string_pretty(&value).map_err(unwritable)? + "\n";
             output::write_to(path, &text)?;
             if path.as_os_str() != "-" {
-                output::result(&table(&evaluation.result));
+                output::result(&told);
             }
         }
-        None => output::result(&table(&evaluation.result)),
+        None => output::result(&told),
     }
     Ok(())
+}
+
+/// Paired tests against another network on the same genuine pairs.
+#[derive(Debug, Serialize)]
+struct Against {
+    model: String,
+    /// By size in pixels.
+    sizes: Vec<AgainstRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct AgainstRow {
+    size: usize,
+    #[serde(flatten)]
+    outcome: PairedOutcome,
+    /// The bootstrap's p-value, adjusted by Holm over all sizes.
+    holm_p: f64,
+}
+
+impl Against {
+    fn new(
+        path: &Path,
+        other: &FacesEvaluation,
+        evaluation: &FacesEvaluation,
+    ) -> Result<Self, CliError> {
+        let sizes = &evaluation.result.sizes;
+        let outcomes = sizes
+            .iter()
+            .map(|size| paired_true_accepts(other, evaluation, *size))
+            .collect::<Result<Vec<_>, _>>()?;
+        let adjusted = holm(&outcomes.iter().map(|o| o.bootstrap_p).collect::<Vec<_>>());
+        let rows = sizes.iter().zip(outcomes).zip(adjusted);
+        Ok(Self {
+            model: path.display().to_string(),
+            sizes: rows
+                .map(|((size, outcome), holm_p)| AgainstRow {
+                    size: *size,
+                    outcome,
+                    holm_p,
+                })
+                .collect(),
+        })
+    }
+
+    fn table(&self) -> String {
+        let mut text = format!(
+            "\nagainst {}: true accepts at each network's own FMR 1 %, points of a per cent, subject-level interval; p after Holm\n\n",
+            self.model
+        );
+        for row in &self.sizes {
+            let outcome = &row.outcome;
+            let _ = writeln!(
+                text,
+                "{:>6}  {:+.1} [{:+.1}, {:+.1}]  p {}",
+                format!("{} px", row.size),
+                100.0 * outcome.difference,
+                100.0 * outcome.low,
+                100.0 * outcome.high,
+                p_value(row.holm_p)
+            );
+        }
+        text
+    }
 }
 
 /// How to read an ONNX file.
