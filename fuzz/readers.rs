@@ -53,7 +53,7 @@ fn in_folder(work: impl FnOnce(&Path)) {
 }
 
 /// The bytes are a `.rec` file without an index.
-pub fn recordio(bytes: &[u8]) {
+pub(crate) fn recordio(bytes: &[u8]) {
     in_folder(|folder| {
         let path = folder.join("train.rec");
         fs::write(&path, bytes).expect("a file");
@@ -65,7 +65,7 @@ pub fn recordio(bytes: &[u8]) {
 }
 
 /// The bytes are the `.idx` beside a good `.rec` file.
-pub fn index(bytes: &[u8]) {
+pub(crate) fn index(bytes: &[u8]) {
     in_folder(|folder| {
         let path = folder.join("train.rec");
         fs::write(&path, good_records()).expect("a file");
@@ -79,7 +79,7 @@ pub fn index(bytes: &[u8]) {
 }
 
 /// The bytes are a `.bin` verification set.
-pub fn verification_set(bytes: &[u8]) {
+pub(crate) fn verification_set(bytes: &[u8]) {
     in_folder(|folder| {
         let path = folder.join("pairs.bin");
         fs::write(&path, bytes).expect("a file");
@@ -88,7 +88,7 @@ pub fn verification_set(bytes: &[u8]) {
 }
 
 /// The bytes are a CSV manifest beside one good picture, `a.png`.
-pub fn manifest(bytes: &[u8]) {
+pub(crate) fn manifest(bytes: &[u8]) {
     in_folder(|folder| {
         fs::write(folder.join("a.png"), picture(1)).expect("a file");
         let path = folder.join("list.csv");
