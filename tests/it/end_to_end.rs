@@ -325,8 +325,9 @@ fn weights(run: &Path) -> Vec<f32> {
 fn a_share_of_the_starting_weights_is_mixed_into_what_is_saved() {
     let ground = Ground::new();
     let teacher = ground.teacher();
-    let trained = ground.distill("plain", &[]);
-    let mixed = ground.distill("mixed", &["student.start_share=0.25"]);
+    let start = "student.start=teacher";
+    let trained = ground.distill("plain", &[start]);
+    let mixed = ground.distill("mixed", &[start, "student.start_share=0.25"]);
     assert!(steps(&trained) == steps(&mixed), "mixing changed a step");
     let (start, end) = (weights(&teacher), weights(&trained));
     assert!(start.len() == end.len() && start != end);
