@@ -27,10 +27,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), CliError> {
     }
     match &args.json {
         Some(path) => {
-            let text = serde_json::to_string_pretty(&table).map_err(|e| {
-                CliError::Usage(format!("the comparison cannot be written as JSON: {e}"))
-            })?;
-            output::write_to(path, &(text + "\n"))?;
+            output::write_to(path, &output::json(&table)?)?;
             if path.as_os_str() != "-" {
                 output::result(&told(&table));
             }

@@ -11,7 +11,6 @@ use ccface_train::{
     run_dir::is_run,
 };
 use serde::Serialize;
-use serde_json::json;
 
 use crate::{
     CliError,
@@ -64,14 +63,11 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
     }
     match &args.json {
         Some(path) => {
-            let unwritable =
-                |e| CliError::Usage(format!("the result cannot be written as JSON: {e}"));
-            let mut value = serde_json::to_value(&evaluation.result).map_err(unwritable)?;
-            if let (Some(against), Some(fields)) = (&against, value.as_object_mut()) {
-                fields.insert("against".into(), json!(against));
-            }
-            let text = serde_json::to_string_pretty(&value).map_err(unwritable)? + "\n";
-            output::write_to(path, &text)?;
+            let document = Document {
+                result: &evaluation.result,
+                against: against.as_ref(),
+            };
+            output::write_to(path, &output::json(&document)?)?;
             if path.as_os_str() != "-" {
                 output::result(&told);
             }
@@ -79,6 +75,15 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
         None => output::result(&told),
     }
     Ok(())
+}
+
+/// What goes into the JSON file.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    result: &'a FacesResult,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<&'a Against>,
 }
 
 /// Paired tests against another network on the same genuine pairs.

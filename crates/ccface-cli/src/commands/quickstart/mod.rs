@@ -220,9 +220,7 @@ impl Work<'_> {
     fn report(&self, evaluations: &[(&str, FacesEvaluation)]) -> Result<(), CliError> {
         let summary = summary::Summary::new(self.args.seed, &self.people, evaluations)?;
         let path = self.path("report.json");
-        let text = serde_json::to_string_pretty(&summary.json)
-            .map_err(|e| CliError::Usage(format!("the result cannot be written as JSON: {e}")))?;
-        output::write_to(&path, &format!("{text}\n"))?;
+        output::write_to(&path, &output::json(&summary.json)?)?;
         let models: Vec<(&str, &FacesEvaluation)> =
             evaluations.iter().map(|(name, e)| (*name, e)).collect();
         let page =
