@@ -112,7 +112,13 @@ impl Bootstrap {
     /// V_main = Σ_s (Σ_{comparisons of s} x)²,   V_pair = Σ_{s<t} (Σ_{comparisons of s and t} x)²,   x = 1[score ≥ T] − FMR(T)
     /// ```
     ///
-    /// The ends come from the replicates' variance (see [`ends`]).
+    /// The ends are Wilson's, with the effective sample size n_eff that the replicates' variance implies and Student's t with
+    /// ν degrees of freedom; a few people who decide the measure tell less about its spread than S alike, and κ is the
+    /// kurtosis of the measure without each person in turn:
+    ///
+    /// ```text
+    /// n_eff = p (1 − p) / (S/(S−1) · Var(replicates)),   z = t_{ν, 1−α/2},   ν = min(S − 1, 2S / (κ − 1)), at least 4
+    /// ```
     ///
     /// Source: reconstructed, from the two-way ("pigeonhole") bootstrap of Owen (2007) and the multi-way
     /// cluster-robust variance of Cameron, Gelbach and Miller (2011).
@@ -145,9 +151,19 @@ impl Bootstrap {
         } else {
             genuine.min(impostor)
         };
+        let without = each_left_out(subjects, |weights| curve.measure(weights));
         let column = |trials: usize, pick: &dyn Fn(&Measures) -> f64| {
             let values: Vec<f64> = draws.iter().flatten().map(pick).collect();
-            ends(pick(&estimate), &values, self.level, subjects, trials)
+            let without: Vec<f64> = without.iter().flatten().map(pick).collect();
+            let freedom = degrees_of_freedom(subjects, &without);
+            ends(
+                pick(&estimate),
+                &values,
+                self.level,
+                subjects,
+                freedom,
+                trials,
+            )
         };
         Ok(VerificationIntervals {
             eer: column(eer_trials, &|m| m.eer),
@@ -196,16 +212,25 @@ impl Bootstrap {
             sums[s as usize].0 += v;
             sums[s as usize].1 += 1.0;
         }
-        let draws = self.replicate(count, |weights| {
+        let measure = |weights: &[f64]| {
             let (mut sum, mut n) = (0.0, 0.0);
             for (w, (s, k)) in weights.iter().zip(&sums) {
                 sum += w * s;
                 n += w * k;
             }
             sum / n
-        });
+        };
+        let draws = self.replicate(count, measure);
+        let freedom = degrees_of_freedom(count, &each_left_out(count, measure));
         let estimate = values.iter().sum::<f64>() / values.len() as f64;
-        Ok(ends(estimate, &draws, self.level, count, values.len()))
+        Ok(ends(
+            estimate,
+            &draws,
+            self.level,
+            count,
+            freedom,
+            values.len(),
+        ))
     }
 
     /// The interval of TPIR at an FPIR, drawing people with all their probes; the threshold is set anew each time.
@@ -228,7 +253,7 @@ impl Bootstrap {
             }
         }
         tops.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let draws = self.replicate(count, |weights| {
+        let measure = |weights: &[f64]| {
             let total: f64 = tops.iter().map(|t| weights[t.1]).sum();
             // The largest top score that fills the allowed number of non-mated probes.
             let (allowed, mut seen) = ((total * fpir + 1e-9).floor(), 0.0);
@@ -248,31 +273,80 @@ impl Bootstrap {
             } else {
                 f64::NAN
             }
-        });
-        Ok(ends(value, &draws, self.level, count, mates.len()))
+        };
+        let draws = self.replicate(count, measure);
+        let freedom = degrees_of_freedom(count, &each_left_out(count, measure));
+        Ok(ends(value, &draws, self.level, count, freedom, mates.len()))
     }
 }
 
-/// The interval's ends for a rate, from its bootstrap replicates over `subjects` people.
+/// People beyond which nobody is left out in turn: Student's t is the normal distribution by then.
+const LEFT_OUT: usize = 500;
+
+/// The measure without each person in turn; nothing for more than [`LEFT_OUT`] people.
+fn each_left_out<T: Send>(subjects: usize, measure: impl Fn(&[f64]) -> T + Sync) -> Vec<T> {
+    if subjects > LEFT_OUT {
+        return Vec::new();
+    }
+    (0..subjects)
+        .into_par_iter()
+        .map_init(
+            || vec![1.0; subjects],
+            |weights, s| {
+                weights[s] = 0.0;
+                let found = measure(weights);
+                weights[s] = 1.0;
+                found
+            },
+        )
+        .collect()
+}
+
+/// Degrees of freedom of a variance estimated from S people, given the measure without each person in turn.
 ///
-/// The Wilson interval with the effective sample size that the replicates' variance implies, and Student's t for
-/// the finite number of people S. Against plain percentiles it stays inside 0..1, is not too narrow for few people,
-/// and is skewed the right way near 0 and 1 (the `coverage` example measures it).
+/// A few people who decide the measure tell less about its spread than S alike. With κ the kurtosis of the
+/// leave-one-out values (3 for normal ones):
 ///
 /// ```text
-/// n_eff = p (1 − p) / (S/(S−1) · Var(replicates)),   z = t_{S−1, 1−α/2},   ends = Wilson(p, n_eff, z)
+/// ν = min(S − 1, 2S / (κ − 1)), at least 4
+/// ```
+///
+/// Source: reconstructed, from the variance of a sample variance and Satterthwaite's (1946) matching of moments.
+fn degrees_of_freedom(subjects: usize, without: &[f64]) -> f64 {
+    let people = subjects.max(2) as f64;
+    let values = || without.iter().filter(|x| x.is_finite());
+    let n = values().count() as f64;
+    let mean = values().sum::<f64>() / n;
+    let moment = |k: i32| values().map(|x| (x - mean).powi(k)).sum::<f64>() / n;
+    let (second, fourth) = (moment(2), moment(4));
+    if n < 2.0 || second <= 0.0 {
+        return people - 1.0;
+    }
+    let kurtosis = fourth / (second * second);
+    (2.0 * people / (kurtosis - 1.0).max(1e-9)).clamp(4.0, (people - 1.0).max(4.0))
+}
+
+/// The interval's ends for a rate, from its bootstrap replicates.
+///
+/// The Wilson interval with the effective sample size that the replicates' variance implies, and Student's t with
+/// ν degrees of freedom for the finite number of people (`degrees_of_freedom`). Against plain percentiles it stays
+/// inside 0..1, is not too narrow for few people, and is skewed the right way near 0 and 1 (the `coverage` example
+/// measures it).
+///
+/// ```text
+/// n_eff = p (1 − p) / (S/(S−1) · Var(replicates)),   z = t_{ν, 1−α/2},   ends = Wilson(p, n_eff, z)
 /// ```
 ///
 /// Where all replicates agree (no errors at all), n_eff is `trials`: the naive Wilson interval, the least that can
 /// be said.
 ///
 /// Source: reconstructed, from Korn and Graubard (1998), with Wilson's interval in the place of Clopper–Pearson's.
-#[must_use]
-pub fn ends(
+fn ends(
     estimate: f64,
     replicates: &[f64],
     level: f64,
     subjects: usize,
+    freedom: f64,
     trials: usize,
 ) -> (f64, f64) {
     let (mut n, mut sum) = (0.0, 0.0);
@@ -295,7 +369,7 @@ pub fn ends(
     }
     // No more trials than were made: agreement by chance is not evidence.
     let effective = (spread / variance).min(trials as f64);
-    wilson_with(estimate, effective, student_quantile(z, people - 1.0))
+    wilson_with(estimate, effective, student_quantile(z, freedom))
 }
 
 /// Student's t quantile from the normal quantile z, by the Cornish–Fisher expansion in 1/ν (good to 1e-3 from ν = 5).
@@ -415,6 +489,20 @@ mod tests {
         ] {
             assert!((student_quantile(z, nu) - t).abs() < 2e-3, "{nu}");
         }
+    }
+
+    #[test]
+    fn a_few_people_who_decide_a_measure_leave_fewer_degrees_of_freedom() {
+        let mut rng = Stream::new(9, 0);
+        let normal: Vec<f64> = (0..200).map(|_| rng.normal()).collect();
+        let nu = degrees_of_freedom(200, &normal);
+        assert!(nu > 140.0 && nu <= 199.0, "{nu}");
+        let mut one = vec![0.0; 200];
+        one[7] = 1.0;
+        assert_eq!(degrees_of_freedom(200, &one), 4.0);
+        // Nothing known of the people's parts, or nothing to vary: their number alone.
+        assert_eq!(degrees_of_freedom(200, &[]), 199.0);
+        assert_eq!(degrees_of_freedom(20, &[0.5; 20]), 19.0);
     }
 
     #[test]

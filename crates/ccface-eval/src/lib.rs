@@ -39,7 +39,7 @@ mod verification;
 mod weighted_curve;
 mod worst;
 
-pub use bootstrap::{Bootstrap, TarInterval, VerificationIntervals, ends};
+pub use bootstrap::{Bootstrap, TarInterval, VerificationIntervals};
 pub use by_size::{
     CollapseResult, DET_POINTS, PairingResult, evaluate_collapse, evaluate_pairing, hr_threshold,
 };
