@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ccface_train::{DeviceSpec, card_evaluation::CardEvaluation};
 use serde_json::Value;
 
 use crate::support::{ccface, folder, succeed};
@@ -159,6 +160,49 @@ fn teacher_student_evaluation_and_report() {
     }
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(page.contains("<html") && !page.contains("src=\"http"));
+
+    // Thresholds for the card: of people that were not trained on, in the JSON's figures, without touching the weights.
+    let card = |identities: &str, far: &str| {
+        let (run, faces) = (run.to_str().unwrap(), ground.text("faces"));
+        let line = format!(
+            "evaluate faces {run} --data {faces} --identities {identities} --sizes 8,32 --write-card {far}"
+        );
+        ccface(&line.split(' ').collect::<Vec<_>>())
+    };
+    for (identities, far, reason) in [
+        (
+            "p03..p05",
+            "0.01",
+            "1 of the 3 people are ones this run was trained on (p03",
+        ),
+        (
+            "p04..p05",
+            "0.0001",
+            "needs at least 10000 impostor comparisons",
+        ),
+        ("p04..p05", "1.5", "between 0 and 1"),
+    ] {
+        let output = card(identities, far);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(reason), "{told}");
+    }
+    assert!(card("p04..p05", "0.05").status.success());
+    let (backbone, written) = ccface_model::load_model(
+        &run.join("model"),
+        &DeviceSpec::default().resolve().unwrap(),
+    )
+    .unwrap();
+    drop(backbone);
+    let summary: CardEvaluation = serde_json::from_value(written.evaluation.unwrap()).unwrap();
+    assert_eq!((summary.far, summary.identities), (0.05, 2));
+    for (row, size) in summary.sizes.iter().zip([8, 32]) {
+        assert_eq!(row.size, size);
+        assert_eq!(written.thresholds[&size], row.at.threshold);
+        assert!(row.at.fmr <= 0.05);
+        let eer = &result["pairings"]["student-student"][size.to_string()]["eer"];
+        assert_eq!(eer.as_f64(), Some(row.eer));
+    }
 }
 
 #[test]

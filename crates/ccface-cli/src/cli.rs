@@ -207,6 +207,9 @@ pub(crate) struct FacesArgs {
     /// Write the report as one HTML page; without it, a run directory gets `report.html`.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Write thresholds at this FAR, by face size, and a summary into the model's card.
+    #[arg(long, value_name = "FAR")]
+    pub(crate) write_card: Option<f64>,
     #[command(flatten)]
     pub(crate) onnx: OnnxArgs,
     /// Device for networks that are not ONNX.

@@ -22,13 +22,15 @@ pub use backbone::{
     Backbone, BackboneConfig, IResNet, IResNetConfig, MobileFaceNet, MobileFaceNetConfig,
     ModelSummary, StageSummary,
 };
-pub use card::{Alignment, Colour, EmbeddingSpec, InputSpec, ModelCard, Provenance, WeightsRef};
+pub use card::{
+    Alignment, CARD_FILE, Colour, EmbeddingSpec, InputSpec, ModelCard, Provenance, WeightsRef,
+};
 pub use error::ModelError;
 pub use momentum::Momentum;
 pub use prototypes::{LeaveOneOut, Prototypes, class_means, leave_one_out_scores};
 pub use weights::{
     Checkpoint, FreedBatch, ImportedBackbone, ImportedHead, OnnxExport, OnnxFile, OnnxInput,
-    WEIGHTS_FILE, WeightLayout, export_onnx, export_safetensors, head_inside, import_backbone,
-    import_head, load_model, mobilefacenet_from_onnx, onnx_bytes, quantise_onnx, quantised_values,
-    read_card, save_model,
+    WEIGHTS_FILE, WeightLayout, export_onnx, export_safetensors, find_card, head_inside,
+    import_backbone, import_head, load_model, mobilefacenet_from_onnx, onnx_bytes, quantise_onnx,
+    quantised_values, read_card, save_model,
 };

@@ -15,6 +15,7 @@
 //! | [`faces`] | evaluation by face size |
 
 mod calibrate;
+pub mod card_evaluation;
 pub mod checkpoint;
 pub mod config;
 mod dashboard;

@@ -6,6 +6,7 @@ use ccface_eval::{PairedOutcome, holm};
 use ccface_model::{Colour, InputSpec};
 use ccface_train::{
     DeviceSpec,
+    card_evaluation::write_card_evaluation,
     encoder::Assumptions,
     faces::{FacesEvaluation, FacesRequest, FacesResult, evaluate_faces, paired_true_accepts},
     run_dir::is_run,
@@ -22,6 +23,11 @@ use crate::{
 
 pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
     let device: DeviceSpec = args.device.parse()?;
+    if let Some(far) = args.write_card.filter(|far| !(*far > 0.0 && *far < 1.0)) {
+        return Err(CliError::Usage(format!(
+            "--write-card {far}: a FAR lies between 0 and 1, as in --write-card 0.01"
+        )));
+    }
     let mut request = FacesRequest {
         model: args.model.clone(),
         data: args.data,
@@ -73,6 +79,13 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
             }
         }
         None => output::result(&told),
+    }
+    if let Some(far) = args.write_card {
+        let card = write_card_evaluation(&args.model, &evaluation, far)?;
+        output::note(&format!(
+            "thresholds at FAR {far} by face size: {}",
+            card.display()
+        ));
     }
     Ok(())
 }

@@ -106,13 +106,8 @@ fn of_file(path: &Path) -> Result<BackboneConfig, CliError> {
         let device = DeviceSpec::default().resolve()?;
         return Ok(ccface_model::mobilefacenet_from_onnx(&file, &device)?.1);
     }
-    let path = ccface_train::run_dir::model_path(path);
-    let card = if path.is_dir() {
-        path.join("model.json")
-    } else {
-        path.with_file_name("model.json")
-    };
-    Ok(ccface_model::ModelCard::read(&card)?.architecture)
+    let card = ccface_model::read_card(&ccface_train::run_dir::model_path(path))?;
+    Ok(card.architecture)
 }
 
 fn named(name: &str, args: &ModelArgs) -> Result<BackboneConfig, CliError> {

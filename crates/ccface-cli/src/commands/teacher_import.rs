@@ -25,7 +25,7 @@ struct Taken {
 
 pub(crate) fn run(args: &ImportArgs) -> Result<(), CliError> {
     let out = &args.out;
-    if !args.dry_run && out.join("model.json").exists() && !args.overwrite {
+    if !args.dry_run && out.join(ccface_model::CARD_FILE).exists() && !args.overwrite {
         return Err(CliError::Usage(format!(
             "{}: holds a model already. Give another --out, or --overwrite to replace it",
             out.display()

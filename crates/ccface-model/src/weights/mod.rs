@@ -20,7 +20,7 @@ pub use import::{
 };
 pub use mobilefacenet::mobilefacenet_from_onnx;
 pub use onnx::{FreedBatch, OnnxFile, OnnxInput};
-pub use safetensors::{WEIGHTS_FILE, load_model, read_card, save_model};
+pub use safetensors::{WEIGHTS_FILE, find_card, load_model, read_card, save_model};
 
 /// A folder of development data beside the project or under `CCFACE_SHARED`, for tests only.
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub fn save_model(
 ///
 /// [`ModelError::Card`] names the field at fault; [`ModelError::Io`] if there is no card.
 pub fn read_card(path: &Path) -> Result<ModelCard, ModelError> {
-    locate(path).map(|(_, card)| card)
+    find_card(path).map(|(_, card)| card)
 }
 
 /// Reads a model; `path` is its folder, its weight file or its card.
@@ -86,7 +86,7 @@ pub fn read_card(path: &Path) -> Result<ModelCard, ModelError> {
 /// [`ModelError::WeightMismatch`] with every missing, unknown and misshapen tensor,
 /// [`ModelError::WeightFile`] for a damaged file.
 pub fn load_model(path: &Path, device: &Device) -> Result<(Backbone, ModelCard), ModelError> {
-    let (card_path, card) = locate(path)?;
+    let (card_path, card) = find_card(path)?;
     let weights_path = card_path.with_file_name(&card.weights.file);
     let bytes = read_checked(&weights_path, &card.architecture)?;
     let hash = blake3::hash(&bytes).to_hex().to_string();
@@ -125,8 +125,12 @@ fn to_bytes(backbone: &Backbone) -> Result<Vec<u8>, String> {
         .map_err(|e| e.to_string())
 }
 
-/// Finds and reads the card for a folder, a weight file or a card.
-fn locate(path: &Path) -> Result<(PathBuf, ModelCard), ModelError> {
+/// Finds and reads the card of a model; `path` is its folder, its weight file or its card.
+///
+/// # Errors
+///
+/// As [`read_card`].
+pub fn find_card(path: &Path) -> Result<(PathBuf, ModelCard), ModelError> {
     if path.is_dir() {
         let card_path = path.join(CARD_FILE);
         return ModelCard::read(&card_path).map(|card| (card_path, card));
