@@ -3,9 +3,12 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::error::ImageError;
+use image::error::{DecodingError, ImageError, LimitError, LimitErrorKind};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
+use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
+use zune_jpeg::JpegDecoder;
 
 use crate::error::ImageProblem;
 
@@ -96,6 +99,11 @@ fn decode_with(
     format: ImageFormat,
     limits: &DecodeLimits,
 ) -> Result<RgbImage, ImageError> {
+    if format == ImageFormat::Jpeg
+        && let Some(picture) = colour_jpeg(bytes, limits)?
+    {
+        return Ok(picture);
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = Limits::default();
     allowed.max_image_width = Some(limits.max_side);
@@ -107,6 +115,50 @@ fn decode_with(
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
     Ok(picture.into_rgb8())
+}
+
+/// The colour JPEG that nearly every face is, from one reading of its headers; `image` reads them three times, a tenth of
+/// the time of a 112×112 face. `None` for grey and CMYK files, which `image` converts.
+fn colour_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<RgbImage>, ImageError> {
+    let corrupt = |e: zune_jpeg::errors::DecodeErrors| {
+        ImageError::Decoding(DecodingError::new(ImageFormat::Jpeg.into(), e.to_string()))
+    };
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(corrupt)?;
+    let (Some((width, height)), Some(ColorSpace::YCbCr)) =
+        (decoder.dimensions(), decoder.input_colorspace())
+    else {
+        return Ok(None);
+    };
+    let allowed = |side: usize| side <= limits.max_side as usize;
+    if !allowed(width) || !allowed(height) {
+        return Err(ImageError::Limits(LimitError::from_kind(
+            LimitErrorKind::DimensionError,
+        )));
+    }
+    if (3 * width * height) as u64 > limits.max_alloc {
+        return Err(ImageError::Limits(LimitError::from_kind(
+            LimitErrorKind::InsufficientMemory,
+        )));
+    }
+    let orientation = decoder
+        .exif()
+        .and_then(|exif| Orientation::from_exif_chunk(exif));
+    let pixels = decoder.decode().map_err(corrupt)?;
+    let Some(mut picture) = RgbImage::from_raw(width as u32, height as u32, pixels) else {
+        return Ok(None);
+    };
+    if let Some(orientation) = orientation.filter(|o| *o != Orientation::NoTransforms) {
+        let mut turned = DynamicImage::ImageRgb8(picture);
+        turned.apply_orientation(orientation);
+        picture = turned.into_rgb8();
+    }
+    Ok(Some(picture))
 }
 
 /// An error's text on one line without control characters, at most 200 characters.
@@ -142,6 +194,35 @@ mod tests {
             assert_eq!(picture.dimensions(), (9, 7), "{format:?}");
             assert!(picture.get_pixel(8, 0)[0] > 140, "{format:?}");
         }
+    }
+
+    #[test]
+    fn colour_jpegs_are_the_pixels_that_image_gives() {
+        let picture = RgbImage::from_fn(61, 43, |x, y| {
+            image::Rgb([(x * 4) as u8, (y * 5) as u8, ((x * y) % 251) as u8])
+        });
+        let limits = DecodeLimits::default();
+        for sampling in [
+            jpeg_encoder::SamplingFactor::F_1_1,
+            jpeg_encoder::SamplingFactor::F_2_2,
+        ] {
+            for progressive in [false, true] {
+                let mut bytes = Vec::new();
+                let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 80);
+                encoder.set_sampling_factor(sampling);
+                encoder.set_progressive(progressive);
+                encoder
+                    .encode(picture.as_raw(), 61, 43, jpeg_encoder::ColorType::Rgb)
+                    .unwrap();
+                let ours = colour_jpeg(&bytes, &limits).unwrap().unwrap();
+                assert_eq!(ours, image::load_from_memory(&bytes).unwrap().into_rgb8());
+            }
+        }
+        let grey = DynamicImage::ImageRgb8(picture).into_luma8();
+        let mut bytes = Vec::new();
+        grey.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg)
+            .unwrap();
+        assert_eq!(colour_jpeg(&bytes, &limits).unwrap(), None);
     }
 
     #[test]
