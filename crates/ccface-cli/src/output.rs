@@ -99,6 +99,16 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, CliError> {
     Ok(text)
 }
 
+/// The first names of a list that may be long, and how many more there are.
+pub(crate) fn first_names(names: &[String], separator: &str) -> String {
+    const SHOWN: usize = 6;
+    let mut text = names[..names.len().min(SHOWN)].join(separator);
+    if names.len() > SHOWN {
+        text += &format!("{separator}{} more", names.len() - SHOWN);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +116,13 @@ mod tests {
     #[test]
     fn terminal_escapes_in_names_are_defused() {
         assert_eq!(printable("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\n");
+    }
+
+    #[test]
+    fn long_lists_of_names_are_cut() {
+        let names: Vec<String> = (0..9).map(|i| i.to_string()).collect();
+        assert_eq!(first_names(&names[..2], " = "), "0 = 1");
+        assert_eq!(first_names(&names, ", "), "0, 1, 2, 3, 4, 5, 3 more");
+        assert_eq!(first_names(&[], ", "), "");
     }
 }

@@ -7,6 +7,7 @@ use super::{
     page::{Section, document, lead, scroll},
     picture::picture,
 };
+use crate::output::first_names;
 
 /// Faces in a row of the contact sheet.
 const ACROSS: usize = 6;
@@ -63,7 +64,7 @@ pub(crate) fn inspection_report(
         .duplicate_groups
         .iter()
         .take(LISTED)
-        .filter_map(|set| Some((set.first()?.clone(), set[1..].join(", "))))
+        .filter_map(|set| Some((set.first()?.clone(), first_names(&set[1..], ", "))))
         .collect();
     let mut sections = vec![
         Section::new(

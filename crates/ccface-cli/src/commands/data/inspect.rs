@@ -76,7 +76,7 @@ fn table(found: &Inspection, shared: Option<&Overlap>) -> String {
     counted(&mut text, "size", &found.sizes);
     counted(&mut text, "group", &found.groups);
     for set in found.duplicate_groups.iter().take(LISTED) {
-        let _ = writeln!(text, "equal: {}", set.join(" = "));
+        let _ = writeln!(text, "equal: {}", output::first_names(set, " = "));
     }
     let bad = found.unreadable.iter().map(|b| (&b.name, &b.reason));
     let rejected = found.rejected.iter().map(|r| (&r.name, &r.reason));
