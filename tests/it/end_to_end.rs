@@ -315,10 +315,20 @@ fn the_average_of_the_weights_is_what_is_saved_and_no_step_knows_of_it() {
         )
     };
     let plain = run("plain", &[]);
-    let averaged = run("averaged", &["train.average=0.9"]);
-    assert!(plain.0 == averaged.0, "averaging changed a step");
-    assert!(plain.1 != averaged.1, "the saved weights are no average");
-    assert_eq!(plain.1.len(), averaged.1.len());
+    for (out, setting) in [
+        ("moving", "train.average=0.9"),
+        ("tail", "train.average_tail=0.5"),
+    ] {
+        let averaged = run(out, &[setting]);
+        assert!(plain.0 == averaged.0, "{setting} changed a step");
+        assert!(
+            plain.1 != averaged.1,
+            "{setting}: the saved weights are no average"
+        );
+        assert_eq!(plain.1.len(), averaged.1.len());
+    }
+    // The tail of one step is the last network itself.
+    assert!(plain == run("last", &["train.average_tail=0.1"]));
 }
 
 #[test]

@@ -49,11 +49,21 @@ impl Momentum {
     ///
     /// Panics if the backbone has another architecture than the one that the average started from.
     pub fn update(&mut self, backbone: &Backbone) {
+        self.blend(backbone, self.mu);
+    }
+
+    /// As [`update`](Self::update), with another share of the old average for this step: (n − 1)/n makes the average of n
+    /// networks with equal weights.
+    ///
+    /// # Panics
+    ///
+    /// As [`update`](Self::update).
+    pub fn blend(&mut self, backbone: &Backbone, mu: f64) {
         let mut current = Collect::default();
         backbone.frozen().visit(&mut current);
         let mut blend = Blend {
             current: current.tensors,
-            mu: self.mu,
+            mu,
         };
         // A fresh copy, because mapping a clone would write through shared running statistics.
         self.module = self.module.frozen().map(&mut blend);

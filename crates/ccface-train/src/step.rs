@@ -99,12 +99,13 @@ impl Stepper {
                 momentum = Some(Momentum::new(&model.student, self.config.contrast.momentum));
             }
         }
-        let decay = self.config.train.average;
+        let averaged = &self.config.train;
         State {
             optimiser: optimiser::build(&self.config.optimiser, model),
             queue,
             momentum,
-            average: (decay > 0.0).then(|| Momentum::new(&model.student, decay)),
+            average: (averaged.average > 0.0 || averaged.average_tail > 0.0)
+                .then(|| Momentum::new(&model.student, averaged.average)),
             running: Running::default(),
             step: 0,
         }
@@ -120,6 +121,16 @@ impl Stepper {
         let mut mixture = Momentum::new(start, self.config.student.start_share);
         mixture.update(average.unwrap_or(&model.student));
         Some(mixture.module().clone())
+    }
+
+    /// The share of the old average that step number `step`, from 1, keeps.
+    fn kept_of_average(&self, step: u64) -> f64 {
+        let train = &self.config.train;
+        if train.average_tail == 0.0 {
+            return train.average;
+        }
+        let steps = (self.steps_per_epoch * train.epochs) as u64;
+        kept_of_tail(step, steps, train.average_tail)
     }
 
     /// Steps during which the task itself grows harder, so that a loss that does not fall means nothing.
@@ -166,11 +177,11 @@ impl Stepper {
                 );
                 let model = state.optimiser.step(learning_rate, model, pass.gradients);
                 state.running = pass.running;
-                for average in [&mut state.momentum, &mut state.average]
-                    .into_iter()
-                    .flatten()
-                {
-                    average.update(&model.student);
+                if let Some(momentum) = &mut state.momentum {
+                    momentum.update(&model.student);
+                }
+                if let Some(average) = &mut state.average {
+                    average.blend(&model.student, self.kept_of_average(state.step));
                 }
                 if let Some(queue) = &mut state.queue {
                     for (keys, labels) in pass.keys {
@@ -346,6 +357,14 @@ fn teacher_keys(distill: &DistillContext, item: &TrainItem, device: &Device) -> 
         rows.extend_from_slice(distill.teacher.row(*index, *flipped && distill.shared_flip));
     }
     matrix(rows, distill.teacher.dim, device)
+}
+
+/// The share that step number `step` of `steps`, from 1, keeps of an equal average over the last `tail` of them: nothing until
+/// that part begins, then (n − 1)/n at its n-th step.
+fn kept_of_tail(step: u64, steps: u64, tail: f64) -> f64 {
+    let last = (tail * steps as f64).ceil() as u64;
+    let n = (step + last).saturating_sub(steps).max(1) as f64;
+    (n - 1.0) / n
 }
 
 #[cfg(test)]
@@ -527,5 +546,19 @@ mod tests {
             counts[0] > 0 && counts[0] == counts[1] && counts[1] < counts[2],
             "{counts:?}"
         );
+    }
+
+    #[test]
+    fn the_tail_is_averaged_with_equal_weights() {
+        for (tail, first) in [(0.5, 6), (0.31, 7), (1.0, 1), (0.01, 10)] {
+            let mut average = f64::NAN;
+            for step in 1..=10 {
+                let kept = kept_of_tail(step, 10, tail);
+                let old = if kept == 0.0 { 0.0 } else { kept * average };
+                average = old + (1.0 - kept) * step as f64;
+            }
+            let mean = (first..=10).sum::<u64>() as f64 / (11 - first) as f64;
+            assert!((average - mean).abs() < 1e-12, "{tail}: {average}");
+        }
     }
 }
