@@ -31,4 +31,4 @@ pub use paired::{Pair, PairConfig, pair};
 pub use quarantine::BadImage;
 pub use sampler::Sampler;
 pub use source::{FaceSource, ImageFolder};
-pub use split::{Fold, Selection, folds};
+pub use split::{Fold, Part, Selection, folds};

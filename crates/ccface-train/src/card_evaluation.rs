@@ -1,13 +1,18 @@
 //! Decision thresholds by face size, and a summary of how they were measured, in a model's card.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
+use ccface_data::{Part, Selection};
 use ccface_eval::{OperatingPoint, Pairs, Rate, Rule, cross_comparisons};
 use ccface_model::find_card;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     TrainError,
+    data::open_source,
     encoder::is_onnx,
     faces::{FacesEvaluation, FacesResult},
     run_dir::{RunDir, is_run, model_path},
@@ -103,33 +108,41 @@ pub fn write_card_evaluation(
 }
 
 /// Refuses people that the run was trained on: their thresholds would promise too much.
+///
+/// Names alone say little, since `0001` is in many sets: where both sets have names in common, the images of the training
+/// people decide, wherever they lie by now.
 fn unseen(model: &Path, result: &FacesResult) -> Result<(), TrainError> {
     if !is_run(model) {
         return Ok(());
     }
     let record = RunDir::open(model)?.read_record()?;
-    let same_data = match (
-        Path::new(&record.data).canonicalize(),
-        Path::new(&result.protocol.data).canonicalize(),
-    ) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => record.data_hash == result.protocol.data_hash,
-    };
-    let known: Vec<&str> = result
+    let trained: BTreeSet<&String> = record.identities.iter().collect();
+    let known: Vec<&String> = result
         .protocol
         .identity_names
         .iter()
-        .filter(|name| same_data && record.identities.contains(name))
-        .map(String::as_str)
+        .filter(|name| trained.contains(name))
         .collect();
-    match known.first() {
-        None => Ok(()),
-        Some(first) => Err(TrainError::Evaluation(format!(
-            "{} of the {} people are ones this run was trained on ({first}, …): thresholds for the card must come from others. Choose them with --identities",
-            known.len(),
-            result.protocol.identities
-        ))),
+    let Some(first) = known.first() else {
+        return Ok(());
+    };
+    let parts = record.identities.iter().cloned().map(Part::One).collect();
+    // People of the training set that are not here, or images that cannot be read, make it another set.
+    let same = open_source(
+        Path::new(&result.protocol.data),
+        "",
+        &Selection::Parts(parts),
+    )
+    .and_then(|source| Ok(source.hash()? == record.data_hash))
+    .unwrap_or(false);
+    if !same {
+        return Ok(());
     }
+    Err(TrainError::Evaluation(format!(
+        "{} of the {} people are ones this run was trained on ({first}, …): thresholds for the card must come from others. Choose them with --identities",
+        known.len(),
+        result.protocol.identities
+    )))
 }
 
 fn size_evaluation(
