@@ -327,6 +327,21 @@ fn the_average_of_the_weights_is_what_is_saved_and_no_step_knows_of_it() {
         );
         assert_eq!(plain.1.len(), averaged.1.len());
     }
+    // Members begin anew: the first one's steps are those of a run as long as it, the second one's first loss is as high.
+    let alone = ground.distill("alone", &["train.epochs=1"]);
+    let members = ground.distill("members", &["train.members=2"]);
+    let (alone, both) = (steps(&alone), steps(&members));
+    assert_eq!(alone[..], both[..alone.len()]);
+    assert_eq!(both.len(), 2 * alone.len());
+    let rates = |steps: &[Value]| -> Vec<f64> {
+        steps
+            .iter()
+            .map(|s| s["learning_rate"].as_f64().unwrap())
+            .collect()
+    };
+    assert_eq!(rates(&alone), rates(&both[alone.len()..]));
+    let saved = fs::read(members.join("model/model.safetensors")).unwrap();
+    assert_eq!(saved.len(), plain.1.len());
     // The tail of one step is the last network itself.
     assert!(plain == run("last", &["train.average_tail=0.1"]));
 }

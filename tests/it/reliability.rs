@@ -58,6 +58,12 @@ impl Ground {
         Self { dir }
     }
 
+    fn with_teacher() -> Self {
+        let ground = Self::new();
+        ground.run("train", "teacher", &["train.average=0"], &[]);
+        ground
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -185,8 +191,7 @@ fn goes_on_from_every_step(ground: &Ground, task: &str, set: &[&str]) {
 
 #[test]
 fn a_run_goes_on_bit_for_bit_from_every_step() {
-    let ground = Ground::new();
-    ground.run("train", "teacher", &["train.average=0"], &[]);
+    let ground = Ground::with_teacher();
     let parts = [
         "student.freeze=[\"layer1\", \"bn1\"]",
         "student.freeze_epochs=1",
@@ -195,6 +200,10 @@ fn a_run_goes_on_bit_for_bit_from_every_step() {
     ];
     goes_on_from_every_step(&ground, "train", &parts);
     goes_on_from_every_step(&ground, "distill", STATEFUL);
+    // Two members of an epoch each, whose mean is saved.
+    let mut members = STATEFUL.to_vec();
+    members.extend(["train.average=0", "train.members=2"]);
+    goes_on_from_every_step(&ground, "distill", &members);
 }
 
 /// Waits until the run has written so many lines of metrics.
@@ -231,8 +240,7 @@ fn kills() -> usize {
 
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_as_one_that_never_was() {
-    let ground = Ground::new();
-    ground.run("train", "teacher", &["train.average=0"], &[]);
+    let ground = Ground::with_teacher();
     let kills = kills();
     // Long enough that every kill finds the run alive.
     let epochs = format!("train.epochs={}", 4 + kills);
@@ -386,8 +394,7 @@ fn runs_are_listed_with_their_state_and_what_is_wrong_with_their_checkpoints() {
 
 #[test]
 fn a_dry_run_counts_and_measures_and_leaves_nothing() {
-    let ground = Ground::new();
-    ground.run("train", "teacher", &["train.average=0"], &[]);
+    let ground = Ground::with_teacher();
     let output = ground
         .command("distill", "dry", STATEFUL, &["--dry-run"])
         .output()
@@ -499,8 +506,7 @@ fn what_cannot_go_on_says_why() {
 
 #[test]
 fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
-    let ground = Ground::new();
-    ground.run("train", "teacher", &["train.average=0"], &[]);
+    let ground = Ground::with_teacher();
     // Cut off in the middle: only decoding finds out.
     let picture = ground.path("faces/p01/02.png");
     let bytes = fs::read(&picture).unwrap();

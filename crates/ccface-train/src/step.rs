@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) running: Running,
     /// Steps done.
     pub(crate) step: u64,
+    /// Members whose training is over and whose mean `average` is (`train.members`).
+    pub(crate) members: usize,
 }
 
 /// What one step came to.
@@ -104,22 +106,56 @@ impl Stepper {
             optimiser: optimiser::build(&self.config.optimiser, model),
             queue,
             momentum,
-            average: (averaged.average > 0.0 || averaged.average_tail > 0.0)
+            average: (averaged.average > 0.0
+                || averaged.average_tail > 0.0
+                || averaged.members > 1)
                 .then(|| Momentum::new(&model.student, averaged.average)),
             running: Running::default(),
             step: 0,
+            members: 0,
         }
+    }
+
+    /// Epochs of one member of the run.
+    pub(crate) fn epochs_of_member(&self) -> usize {
+        self.config.train.epochs / self.config.train.members
+    }
+
+    /// Steps of the members before the one that step number `step`, from 1, belongs to.
+    fn steps_before_member(&self, step: u64) -> u64 {
+        let steps = (self.steps_per_epoch * self.epochs_of_member()).max(1) as u64;
+        step.saturating_sub(1) / steps * steps
+    }
+
+    /// Takes the member that is over into the mean, and begins the next one from the weights in `model`.
+    pub(crate) fn next_member(&self, model: &Trainee, state: &mut State, trained: &Backbone) {
+        let mut fresh = self.state(model);
+        fresh.step = state.step;
+        fresh.members = state.members + 1;
+        fresh.average = state.average.take();
+        if let Some(mean) = &mut fresh.average {
+            mean.blend(trained, share_of_others(fresh.members));
+        }
+        *state = fresh;
     }
 
     /// The student that is validated and saved, where it is another than the trained one: the average, a mixture with the
     /// starting weights, or both.
     pub(crate) fn kept(&self, model: &Trainee, state: &State) -> Option<Backbone> {
-        let average = state.average.as_ref().map(Momentum::module);
+        let average = match &state.average {
+            // The mean with the member that is being trained.
+            Some(mean) if self.config.train.members > 1 => {
+                let mut mean = mean.clone();
+                mean.blend(&model.student, share_of_others(state.members + 1));
+                Some(mean.module().clone())
+            }
+            other => other.as_ref().map(|average| average.module().clone()),
+        };
         let Some(start) = &self.start else {
-            return average.cloned();
+            return average;
         };
         let mut mixture = Momentum::new(start, self.config.student.start_share);
-        mixture.update(average.unwrap_or(&model.student));
+        mixture.update(average.as_ref().unwrap_or(&model.student));
         Some(mixture.module().clone())
     }
 
@@ -157,7 +193,8 @@ impl Stepper {
         epoch: usize,
         rate_factor: f64,
     ) -> (Trainee, Result<StepResult, TrainError>) {
-        let learning_rate = self.rate.at(state.step) * rate_factor;
+        let member = self.steps_before_member(state.step + 1);
+        let learning_rate = self.rate.at(state.step - member) * rate_factor;
         state.step += 1;
         match self.gradients(&model, state, items, epoch) {
             Err(error) => (model, Err(error)),
@@ -180,7 +217,9 @@ impl Stepper {
                 if let Some(momentum) = &mut state.momentum {
                     momentum.update(&model.student);
                 }
-                if let Some(average) = &mut state.average {
+                if let Some(average) = &mut state.average
+                    && self.config.train.members == 1
+                {
                     average.blend(&model.student, self.kept_of_average(state.step));
                 }
                 if let Some(queue) = &mut state.queue {
@@ -260,7 +299,8 @@ impl Stepper {
         let StepTask::Distill(distill) = &model.context.0.task else {
             let warmup = self.config.head.margin_warmup_epochs * self.steps_per_epoch as f64;
             item.margin_share = if warmup > 0.0 {
-                ((state.step as f64) / warmup).min(1.0)
+                let done = state.step - self.steps_before_member(state.step);
+                ((done as f64) / warmup).min(1.0)
             } else {
                 1.0
             };
@@ -357,6 +397,11 @@ fn teacher_keys(distill: &DistillContext, item: &TrainItem, device: &Device) -> 
         rows.extend_from_slice(distill.teacher.row(*index, *flipped && distill.shared_flip));
     }
     matrix(rows, distill.teacher.dim, device)
+}
+
+/// The share that the others keep in a mean which the n-th of equal members joins.
+fn share_of_others(n: usize) -> f64 {
+    (n as f64 - 1.0) / n as f64
 }
 
 /// The share that step number `step` of `steps`, from 1, keeps of an equal average over the last `tail` of them: nothing until

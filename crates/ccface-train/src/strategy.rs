@@ -54,6 +54,8 @@ pub(crate) struct Outcome {
 /// The strategy; `outcome` is shared with whoever launched it.
 pub(crate) struct Strategy {
     pub(crate) stepper: Stepper,
+    /// The model before the first step, where members of the run begin from it again.
+    pub(crate) first: Option<Vec<u8>>,
     pub(crate) loader: PairLoader,
     pub(crate) keeper: Keeper,
     pub(crate) streams: Mutex<Streams>,
@@ -155,7 +157,9 @@ impl Fit<'_> {
         }
         while live.progress.cursor.epoch <= self.epochs {
             let epoch = live.progress.cursor.epoch;
-            model = freeze::apply(&self.strategy.stepper.config.student, model, epoch);
+            model = attempt!(self.member(model.clone(), live, epoch));
+            let of_member = (epoch - 1) % self.strategy.stepper.epochs_of_member() + 1;
+            model = freeze::apply(&self.strategy.stepper.config.student, model, of_member);
             let (next, flow) = self.steps(model, live, epoch);
             model = next;
             match attempt!(flow) {
@@ -202,6 +206,29 @@ impl Fit<'_> {
             }
         }
         (model, Ok(()))
+    }
+
+    /// Begins the member of the run that an epoch belongs to, unless it has begun.
+    fn member(&self, model: Trainee, live: &mut Live, epoch: usize) -> Result<Trainee, TrainError> {
+        let stepper = &self.strategy.stepper;
+        let member = (epoch - 1) / stepper.epochs_of_member();
+        let Some(first) = self
+            .strategy
+            .first
+            .as_ref()
+            .filter(|_| live.state.members < member)
+        else {
+            return Ok(model);
+        };
+        let trained = model.student.frozen();
+        let model = checkpoint::unpack(model, first)?;
+        stepper.next_member(&model, &mut live.state, &trained);
+        self.strategy.say.line(&format!(
+            "member     {} of {}, from the first weights again",
+            member + 1,
+            stepper.config.train.members
+        ));
+        Ok(model)
     }
 
     fn should_stop(&self) -> bool {

@@ -71,6 +71,7 @@ pub(crate) fn write(
         draft.file(QUEUE, &queue_bytes(&record))?;
     }
     progress.step = state.step;
+    progress.members = state.members;
     progress.take_running(state.running);
     let mut text = serde_json::to_string_pretty(progress).map_err(|error| {
         TrainError::Training(format!("the progress cannot be written: {error}"))
@@ -124,6 +125,7 @@ pub(crate) fn restore(
     };
     state.momentum = averaged(MOMENTUM, state.momentum)?;
     state.average = averaged(AVERAGE, state.average)?;
+    state.members = progress.members;
     if let Some(facts) = progress.queue.filter(|_| state.queue.is_some()) {
         let record = queue_record(facts, &read(QUEUE)?)
             .ok_or_else(|| misfit(format!("{QUEUE} has another length than {PROGRESS} says")))?;
@@ -145,6 +147,31 @@ pub(crate) fn best_of(dir: &Path) -> Option<BestValidation> {
         value: best.value.0,
         step: best.step,
     })
+}
+
+/// The whole model, to begin again from.
+///
+/// # Errors
+/// [`TrainError::Training`] where it cannot be packed.
+pub(crate) fn pack(model: &Trainee) -> Result<Vec<u8>, TrainError> {
+    // Running statistics lag one step behind until they are asked to catch up; clones share them.
+    let _ = model.student.frozen();
+    Ok(bytes_of(model.clone())?.to_vec())
+}
+
+/// The model that was packed.
+///
+/// # Errors
+/// [`TrainError::Training`] where the bytes are of another model.
+pub(crate) fn unpack(model: Trainee, bytes: &[u8]) -> Result<Trainee, TrainError> {
+    let misfit = |error: &dyn std::fmt::Display| {
+        TrainError::Training(format!("the first weights cannot be taken up: {error}"))
+    };
+    let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes.to_vec()))
+        .map_err(|error| misfit(&error))?;
+    model
+        .try_load_record(record)
+        .map_err(|error| misfit(&error))
 }
 
 fn bytes_of<M: Module>(module: M) -> Result<Bytes, TrainError> {

@@ -16,7 +16,7 @@ mod manifest;
 mod progress;
 mod store;
 
-pub(crate) use content::{all_finite, best_of, restore, write};
+pub(crate) use content::{all_finite, best_of, pack, restore, unpack, write};
 pub use manifest::{CHECKPOINT_SCHEMA, FileFacts, Fingerprint, MANIFEST_FILE, Manifest};
 pub(crate) use progress::{Cursor, Progress};
 pub use store::{CheckpointStore, Draft, Rejection, Search, StoredCheckpoint};

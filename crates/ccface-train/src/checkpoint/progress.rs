@@ -41,6 +41,9 @@ pub(crate) struct QueueFacts {
 pub(crate) struct Progress {
     /// Steps done.
     pub(crate) step: u64,
+    /// Members of the run whose training is over.
+    #[serde(default)]
+    pub(crate) members: usize,
     pub(crate) cursor: Cursor,
     /// Master seed: every draw follows from it and the position.
     pub(crate) seed: u64,
@@ -66,6 +69,7 @@ impl Progress {
     pub(crate) fn start(seed: u64) -> Self {
         Self {
             step: 0,
+            members: 0,
             cursor: Cursor { epoch: 1, batch: 0 },
             seed,
             images: 0,

@@ -103,6 +103,13 @@ impl RunConfig {
         }
         self.optimiser.check(&mut mistakes);
         self.train.check(&mut mistakes);
+        if self.train.members > 1 && self.pairs.curriculum_epochs > 0.0 {
+            mistakes.push(
+                "pairs.curriculum_epochs goes by the run's first epochs, so with train.members above 1 only the first member \
+                 would have it: set one of them back"
+                    .into(),
+            );
+        }
         self.validation.check(&mut mistakes);
         self.log.check(&mut mistakes);
         self.checkpoint.check(&mut mistakes);

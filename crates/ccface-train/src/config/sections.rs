@@ -610,6 +610,12 @@ pub struct TrainSection {
     /// Source: reconstructed, stochastic weight averaging (Izmailov et al., UAI 2018); batch norms' running statistics are
     /// averaged alike instead of measured anew.
     pub average_tail: f64,
+    /// Parts of equal length into which `epochs` are cut: each starts from the same weights, with fresh optimiser, key queue and
+    /// learning-rate schedule and with draws of its own, and the mean of the students is validated and saved. Default 1.
+    ///
+    /// Fine-tuning few images lands somewhere else with every seed; the mean is better than its members. A head with
+    /// trainable prototypes is that of the last member. Source: reconstructed, uniform model soup (Wortsman et al., ICML 2022).
+    pub members: usize,
 }
 
 impl Default for TrainSection {
@@ -622,6 +628,7 @@ impl Default for TrainSection {
             cache_mib: 512,
             average: 0.0,
             average_tail: 0.0,
+            members: 1,
         }
     }
 }
@@ -660,6 +667,19 @@ impl TrainSection {
             mistakes,
             self.average == 0.0 || self.average_tail == 0.0,
             "train.average and train.average_tail are two ways of averaging: set one of them to 0",
+        );
+        check(
+            mistakes,
+            self.members > 0 && self.epochs.is_multiple_of(self.members.max(1)),
+            format!(
+                "train.members is {}, must divide train.epochs, which is {}",
+                self.members, self.epochs
+            ),
+        );
+        check(
+            mistakes,
+            self.members == 1 || (self.average == 0.0 && self.average_tail == 0.0),
+            "train.members above 1 averages already: set train.average and train.average_tail to 0",
         );
     }
 }

@@ -49,6 +49,9 @@ pub(super) fn launch(
     } else {
         trainee
     };
+    let first = (config.train.members > 1)
+        .then(|| checkpoint::pack(&trainee))
+        .transpose()?;
     let mut begin = start(request, plan, run, &stepper, trainee, say)?;
     loader.restore_quarantine(&begin.live.progress.quarantine);
     let cursor = begin.live.progress.cursor;
@@ -68,6 +71,7 @@ pub(super) fn launch(
     let strategy = Strategy {
         dashboard,
         stepper,
+        first,
         loader: loader.clone(),
         keeper: begin.keeper,
         streams: Mutex::new(begin.streams),

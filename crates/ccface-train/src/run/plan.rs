@@ -240,7 +240,11 @@ impl Plan {
         Stepper {
             device: device.clone().autodiff(),
             steps_per_epoch,
-            rate: LearningRate::new(&config.optimiser, steps_per_epoch, config.train.epochs),
+            rate: LearningRate::new(
+                &config.optimiser,
+                steps_per_epoch,
+                config.train.epochs / config.train.members,
+            ),
             teacher: self.teacher.clone(),
             start: self
                 .trainee
