@@ -329,7 +329,7 @@ fn the_average_of_the_weights_is_what_is_saved_and_no_step_knows_of_it() {
     }
     // Members begin anew: the first one's steps are those of a run as long as it, the second one's first loss is as high.
     let alone = ground.distill("alone", &["train.epochs=1"]);
-    let members = ground.distill("members", &["train.members=2"]);
+    let members = ground.distill("members", &["train.epochs=1", "train.members=2"]);
     let (alone, both) = (steps(&alone), steps(&members));
     assert_eq!(alone[..], both[..alone.len()]);
     assert_eq!(both.len(), 2 * alone.len());

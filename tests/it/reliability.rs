@@ -202,7 +202,7 @@ fn a_run_goes_on_bit_for_bit_from_every_step() {
     goes_on_from_every_step(&ground, "distill", STATEFUL);
     // Two members of an epoch each, whose mean is saved.
     let mut members = STATEFUL.to_vec();
-    members.extend(["train.average=0", "train.members=2"]);
+    members.extend(["train.average=0", "train.epochs=1", "train.members=2"]);
     goes_on_from_every_step(&ground, "distill", &members);
 }
 

@@ -107,7 +107,7 @@ fn overview(dir: &Path) -> Result<RunOverview, TrainError> {
     let epochs = fs::read_to_string(run.config_file())
         .ok()
         .and_then(|text| toml::from_str::<RunConfig>(&text).ok())
-        .map(|config| config.train.epochs);
+        .map(|config| config.train.total_epochs());
     let record = match run.read_record() {
         Ok(record) => record,
         Err(error) => {

@@ -118,7 +118,7 @@ impl Stepper {
 
     /// Epochs of one member of the run.
     pub(crate) fn epochs_of_member(&self) -> usize {
-        self.config.train.epochs / self.config.train.members
+        self.config.train.epochs
     }
 
     /// Steps of the members before the one that step number `step`, from 1, belongs to.

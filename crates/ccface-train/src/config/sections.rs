@@ -580,7 +580,7 @@ impl OptimiserConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainSection {
-    /// Passes over the data. Default 12.
+    /// Passes over the data, of each member where there are several. Default 12.
     pub epochs: usize,
     /// Faces per batch. Default 40.
     pub batch: usize,
@@ -610,8 +610,8 @@ pub struct TrainSection {
     /// Source: reconstructed, stochastic weight averaging (Izmailov et al., UAI 2018); batch norms' running statistics are
     /// averaged alike instead of measured anew.
     pub average_tail: f64,
-    /// Parts of equal length into which `epochs` are cut: each starts from the same weights, with fresh optimiser, key queue and
-    /// learning-rate schedule and with draws of its own, and the mean of the students is validated and saved. Default 1.
+    /// Students that are trained one after the other, each for `epochs` from the same first weights, with optimiser, key queue,
+    /// learning-rate schedule and draws of its own; their mean is validated and saved. Default 1.
     ///
     /// Fine-tuning few images lands somewhere else with every seed; the mean is better than its members. A head with
     /// trainable prototypes is that of the last member. Source: reconstructed, uniform model soup (Wortsman et al., ICML 2022).
@@ -634,6 +634,11 @@ impl Default for TrainSection {
 }
 
 impl TrainSection {
+    /// Passes over the data of all members together.
+    pub fn total_epochs(&self) -> usize {
+        self.epochs * self.members
+    }
+
     pub(super) fn check(&self, mistakes: &mut Vec<String>) {
         check(mistakes, self.epochs > 0, "train.epochs must be at least 1");
         check(mistakes, self.batch > 0, "train.batch must be at least 1");
@@ -670,11 +675,8 @@ impl TrainSection {
         );
         check(
             mistakes,
-            self.members > 0 && self.epochs.is_multiple_of(self.members.max(1)),
-            format!(
-                "train.members is {}, must divide train.epochs, which is {}",
-                self.members, self.epochs
-            ),
+            (1..=100).contains(&self.members),
+            format!("train.members is {}, must be 1 to 100", self.members),
         );
         check(
             mistakes,

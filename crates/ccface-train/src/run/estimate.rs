@@ -73,7 +73,7 @@ pub fn estimate(request: &RunRequest) -> Result<RunEstimate, TrainError> {
     let state = stepper.state(&trainee);
     let config = &plan.config;
     let images = plan.source.len();
-    let steps = stepper.steps_per_epoch * config.train.epochs;
+    let steps = stepper.steps_per_epoch * config.train.total_epochs();
     let mut teacher_views = 0;
     let mut per_view = 0.0;
     if let (Some(teacher), true) = (&plan.teacher, plan.needs_embeddings) {
@@ -109,7 +109,7 @@ pub fn estimate(request: &RunRequest) -> Result<RunEstimate, TrainError> {
         validation_images: plan.validation.faces.len(),
         faces_per_step: config.train.batch * config.train.accumulate,
         steps_per_epoch: stepper.steps_per_epoch,
-        epochs: config.train.epochs,
+        epochs: config.train.total_epochs(),
         steps,
         student: plan.backbone.describe(),
         parameters,

@@ -61,7 +61,7 @@ pub(super) fn launch(
         run,
         &config,
         Length {
-            epochs: config.train.epochs,
+            epochs: config.train.total_epochs(),
             steps_per_epoch: stepper.steps_per_epoch,
         },
         plan.teacher.clone(),
@@ -115,7 +115,7 @@ pub(super) fn launch(
                 .with_metric_logger(InMemoryMetricLogger::default())
                 .with_interrupter(interrupter)
                 .renderer(renderer)
-                .num_epochs(config.train.epochs)
+                .num_epochs(config.train.total_epochs())
                 .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
         if epoch > 1 {
             // Only says where the progress begins: the strategy restores by itself.

@@ -240,11 +240,7 @@ impl Plan {
         Stepper {
             device: device.clone().autodiff(),
             steps_per_epoch,
-            rate: LearningRate::new(
-                &config.optimiser,
-                steps_per_epoch,
-                config.train.epochs / config.train.members,
-            ),
+            rate: LearningRate::new(&config.optimiser, steps_per_epoch, config.train.epochs),
             teacher: self.teacher.clone(),
             start: self
                 .trainee
