@@ -6,7 +6,7 @@ use std::{
 };
 
 use ccface_data::{Part, Selection};
-use ccface_eval::{OperatingPoint, Pairs, Rate, Rule, cross_comparisons};
+use ccface_eval::{OperatingPoint, Rate, Rule};
 use ccface_model::find_card;
 use serde::{Deserialize, Serialize};
 
@@ -151,22 +151,15 @@ fn size_evaluation(
     far: f64,
 ) -> Result<SizeEvaluation, TrainError> {
     let problem = |e: ccface_eval::EvalError| TrainError::Evaluation(format!("{size} px: {e}"));
-    let (Some(lr), Some(pairing)) = (
-        evaluation.student.lr.get(&size),
+    let (Some(comparisons), Some(pairing)) = (
+        evaluation.comparisons(size),
         evaluation.result.pairing("student-student", size),
     ) else {
         return Err(TrainError::Evaluation(format!(
             "{size} px was not evaluated"
         )));
     };
-    let comparisons = cross_comparisons(
-        lr,
-        &evaluation.labels,
-        &evaluation.student.hr,
-        &evaluation.labels,
-        Pairs::OtherImages,
-    )
-    .map_err(problem)?;
+    let comparisons = comparisons.map_err(problem)?;
     let needed = (1.0 / far).ceil();
     if (comparisons.impostor.len() as f64) < needed {
         return Err(TrainError::Evaluation(format!(

@@ -8,8 +8,9 @@ use std::{
 use burn::tensor::Device;
 use ccface_data::{FaceImage, Selection, degrade::lr_view};
 use ccface_eval::{
-    Bootstrap, CollapseResult, Embeddings, PairedOutcome, PairingResult, Pairs, Rule, Subject,
-    cross_comparisons, evaluate_collapse, evaluate_pairing, hr_threshold, paired_test,
+    Bootstrap, CollapseResult, Comparisons, Embeddings, EvalError, PairedOutcome, PairingResult,
+    Pairs, Rule, Subject, cross_comparisons, evaluate_collapse, evaluate_pairing, hr_threshold,
+    paired_test,
 };
 use ccface_model::InputSpec;
 use serde::{Deserialize, Serialize};
@@ -200,6 +201,18 @@ pub struct Candidate {
 }
 
 impl FacesEvaluation {
+    /// The student's comparisons of LR views with the other images at full resolution; `None` for a size not evaluated.
+    pub(crate) fn comparisons(&self, size: usize) -> Option<Result<Comparisons, EvalError>> {
+        let lr = self.student.lr.get(&size)?;
+        Some(cross_comparisons(
+            lr,
+            &self.labels,
+            &self.student.hr,
+            &self.labels,
+            Pairs::OtherImages,
+        ))
+    }
+
     /// The `count` gallery images most like probe `image` at `size`, best first; the image itself left out.
     pub fn best(&self, views: &Views, size: usize, image: usize, count: usize) -> Vec<Candidate> {
         let Some(lr) = views.lr.get(&size) else {
@@ -323,19 +336,14 @@ pub fn paired_true_accepts(
         ));
     }
     let accepts = |of: &FacesEvaluation| -> Result<(Vec<Subject>, Vec<bool>), TrainError> {
-        let lr = of.student.lr.get(&size).ok_or_else(|| {
-            TrainError::Evaluation(format!(
-                "a paired test at {size} px needs that size in both evaluations"
-            ))
-        })?;
-        let comparisons = cross_comparisons(
-            lr,
-            &of.labels,
-            &of.student.hr,
-            &of.labels,
-            Pairs::OtherImages,
-        )
-        .map_err(eval)?;
+        let comparisons = of
+            .comparisons(size)
+            .ok_or_else(|| {
+                TrainError::Evaluation(format!(
+                    "a paired test at {size} px needs that size in both evaluations"
+                ))
+            })?
+            .map_err(eval)?;
         let threshold = comparisons
             .scores()
             .map_err(eval)?
@@ -492,6 +500,6 @@ fn pairings(
     Ok(all)
 }
 
-fn eval(error: ccface_eval::EvalError) -> TrainError {
+fn eval(error: EvalError) -> TrainError {
     TrainError::Evaluation(error.to_string())
 }

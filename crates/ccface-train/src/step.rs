@@ -116,14 +116,9 @@ impl Stepper {
         }
     }
 
-    /// Epochs of one member of the run.
-    pub(crate) fn epochs_of_member(&self) -> usize {
-        self.config.train.epochs
-    }
-
     /// Steps of the members before the one that step number `step`, from 1, belongs to.
     fn steps_before_member(&self, step: u64) -> u64 {
-        let steps = (self.steps_per_epoch * self.epochs_of_member()).max(1) as u64;
+        let steps = (self.steps_per_epoch * self.config.train.epochs).max(1) as u64;
         step.saturating_sub(1) / steps * steps
     }
 
@@ -134,7 +129,7 @@ impl Stepper {
         fresh.members = state.members + 1;
         fresh.average = state.average.take();
         if let Some(mean) = &mut fresh.average {
-            mean.blend(trained, share_of_others(fresh.members));
+            mean.blend(trained, share_of_others(fresh.members as u64));
         }
         *state = fresh;
     }
@@ -146,7 +141,7 @@ impl Stepper {
             // The mean with the member that is being trained.
             Some(mean) if self.config.train.members > 1 => {
                 let mut mean = mean.clone();
-                mean.blend(&model.student, share_of_others(state.members + 1));
+                mean.blend(&model.student, share_of_others(state.members as u64 + 1));
                 Some(mean.module().clone())
             }
             other => other.as_ref().map(|average| average.module().clone()),
@@ -400,7 +395,7 @@ fn teacher_keys(distill: &DistillContext, item: &TrainItem, device: &Device) -> 
 }
 
 /// The share that the others keep in a mean which the n-th of equal members joins.
-fn share_of_others(n: usize) -> f64 {
+fn share_of_others(n: u64) -> f64 {
     (n as f64 - 1.0) / n as f64
 }
 
@@ -408,8 +403,7 @@ fn share_of_others(n: usize) -> f64 {
 /// that part begins, then (n − 1)/n at its n-th step.
 fn kept_of_tail(step: u64, steps: u64, tail: f64) -> f64 {
     let last = (tail * steps as f64).ceil() as u64;
-    let n = (step + last).saturating_sub(steps).max(1) as f64;
-    (n - 1.0) / n
+    share_of_others((step + last).saturating_sub(steps).max(1))
 }
 
 #[cfg(test)]

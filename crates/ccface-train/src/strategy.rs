@@ -158,8 +158,9 @@ impl Fit<'_> {
         while live.progress.cursor.epoch <= self.epochs {
             let epoch = live.progress.cursor.epoch;
             model = attempt!(self.member(model.clone(), live, epoch));
-            let of_member = (epoch - 1) % self.strategy.stepper.epochs_of_member() + 1;
-            model = freeze::apply(&self.strategy.stepper.config.student, model, of_member);
+            let config = &self.strategy.stepper.config;
+            let of_member = (epoch - 1) % config.train.epochs + 1;
+            model = freeze::apply(&config.student, model, of_member);
             let (next, flow) = self.steps(model, live, epoch);
             model = next;
             match attempt!(flow) {
@@ -211,7 +212,7 @@ impl Fit<'_> {
     /// Begins the member of the run that an epoch belongs to, unless it has begun.
     fn member(&self, model: Trainee, live: &mut Live, epoch: usize) -> Result<Trainee, TrainError> {
         let stepper = &self.strategy.stepper;
-        let member = (epoch - 1) / stepper.epochs_of_member();
+        let member = (epoch - 1) / stepper.config.train.epochs;
         let Some(first) = self
             .strategy
             .first
