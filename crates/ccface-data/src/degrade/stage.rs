@@ -1,5 +1,7 @@
 //! One stage of a degradation.
 
+use std::f64::consts::PI;
+
 use serde::{Deserialize, Serialize};
 
 use super::resize::{Kernel, resize};
@@ -110,6 +112,24 @@ pub enum Stage {
         #[serde(default = "yes")]
         shared: bool,
     },
+    /// [`crop::erase`].
+    Erase {
+        /// Probability.
+        #[serde(default = "always")]
+        p: f64,
+        /// Share of the area that is painted over (0.01..=1).
+        share: Span,
+        /// Width over height, drawn log-uniformly (0.1..=10).
+        aspect: Span,
+    },
+    /// [`tone::light_ramp`] in a random direction.
+    LightRamp {
+        /// Probability.
+        #[serde(default = "always")]
+        p: f64,
+        /// Gain at the bright edge minus 1 (0..=1).
+        strength: Span,
+    },
     /// [`misalign::landmark_jitter`].
     LandmarkJitter {
         /// Probability.
@@ -158,6 +178,8 @@ impl Stage {
             | Stage::Tone { p, .. }
             | Stage::ColorJitter { p, .. }
             | Stage::Crop { p, .. }
+            | Stage::Erase { p, .. }
+            | Stage::LightRamp { p, .. }
             | Stage::LandmarkJitter { p, .. }
             | Stage::Rotate { p, .. } => *p,
         }
@@ -176,6 +198,8 @@ impl Stage {
             Stage::Tone { .. } => "tone",
             Stage::ColorJitter { .. } => "color_jitter",
             Stage::Crop { .. } => "crop",
+            Stage::Erase { .. } => "erase",
+            Stage::LightRamp { .. } => "light_ramp",
             Stage::LandmarkJitter { .. } => "landmark_jitter",
             Stage::Rotate { .. } => "rotate",
         }
@@ -214,7 +238,7 @@ impl Stage {
             Stage::GaussianBlur { sigma, .. } => blur::gaussian(&face, unit * sigma.draw(stream)),
             Stage::MotionBlur { length, .. } => {
                 let length = unit * length.draw(stream);
-                blur::motion(&face, length, stream.uniform_in(0.0..std::f64::consts::PI))
+                blur::motion(&face, length, stream.uniform_in(0.0..PI))
             }
             Stage::Defocus { radius, .. } => blur::defocus(&face, unit * radius.draw(stream)),
             Stage::Noise { photons, read, .. } => {
@@ -240,6 +264,11 @@ impl Stage {
                 tone::color_jitter(face, factors, stream)
             }
             Stage::Crop { share, aspect, .. } => crop::crop_on_black(face, *share, *aspect, stream),
+            Stage::Erase { share, aspect, .. } => crop::erase(face, *share, *aspect, stream),
+            Stage::LightRamp { strength, .. } => {
+                let strength = strength.draw(stream);
+                tone::light_ramp(face, strength, stream.uniform_in(-PI..PI))
+            }
             Stage::LandmarkJitter { sigma, .. } => {
                 misalign::landmark_jitter(&face, unit * sigma.draw(stream), stream)
             }
@@ -288,12 +317,13 @@ impl Stage {
                 check("contrast", contrast, 0.0, 4.0);
                 check("saturation", saturation, 0.0, 4.0);
             }
-            Stage::Crop { share, aspect, .. } => {
+            Stage::Crop { share, aspect, .. } | Stage::Erase { share, aspect, .. } => {
                 check("share", share, 0.01, 1.0);
                 check("aspect", aspect, 0.1, 10.0);
             }
+            Stage::LightRamp { strength, .. } => check("strength", strength, 0.0, 1.0),
             Stage::Rotate { angle, .. } => {
-                check("angle", angle, -std::f64::consts::PI, std::f64::consts::PI);
+                check("angle", angle, -PI, PI);
             }
         }
         problems
@@ -318,7 +348,7 @@ mod tests {
         stage.apply(face(), Sizes { face: 12, out: 48 }, &mut stream)
     }
 
-    const ALL: [&str; 12] = [
+    const ALL: [&str; 14] = [
         r#"{"kind":"down","kernels":["area"]}"#,
         r#"{"kind":"up","kernels":["bicubic"]}"#,
         r#"{"kind":"gaussian_blur","sigma":[0.3,0.5]}"#,
@@ -329,6 +359,8 @@ mod tests {
         r#"{"kind":"tone","gamma":[1.5,2],"stops":[0,0.5]}"#,
         r#"{"kind":"color_jitter","brightness":[0.5,0.6],"contrast":[0.5,0.6],"saturation":[0.5,0.6]}"#,
         r#"{"kind":"crop","share":[0.2,0.5],"aspect":[0.75,1.33]}"#,
+        r#"{"kind":"erase","share":[0.1,0.2],"aspect":[0.5,2]}"#,
+        r#"{"kind":"light_ramp","strength":[0.1,0.2]}"#,
         r#"{"kind":"landmark_jitter","sigma":[0.3,0.3]}"#,
         r#"{"kind":"rotate","angle":[0.1,0.2]}"#,
     ];
@@ -377,6 +409,8 @@ mod tests {
             r#"{"kind":"noise","photons":[0,5],"read":[0,1]}"#,
             r#"{"kind":"tone","gamma":[0,1],"stops":[0,0]}"#,
             r#"{"kind":"crop","share":[0,1],"aspect":[1,1]}"#,
+            r#"{"kind":"erase","share":[0.1,0.2],"aspect":[0,2]}"#,
+            r#"{"kind":"light_ramp","strength":[0,2]}"#,
         ];
         for text in bad {
             let stage: Stage = serde_json::from_str(text).unwrap();

@@ -1,4 +1,4 @@
-//! Brightness: exposure, gamma, and the colour jitter of the literature.
+//! Brightness: exposure, gamma, a ramp of light, and the colour jitter of the literature.
 
 use crate::face::FaceImage;
 use crate::rng::Stream;
@@ -24,6 +24,31 @@ pub fn tone(mut face: FaceImage, gamma: f64, stops: f64) -> FaceImage {
         let i = (at as usize).min(POINTS - 1);
         let t = at - i as f32;
         *value = curve[i] + t * (curve[i + 1] - curve[i]);
+    }
+    face
+}
+
+/// Light that falls in from one side: brighter towards `angle`, darker on the other side.
+///
+/// ```text
+/// y = x·(1 + strength·(u·cos angle + v·sin angle))        u, v = place from −1 to 1, rightwards and downwards; ≥ 0
+/// ```
+///
+/// Source: reconstructed.
+pub fn light_ramp(mut face: FaceImage, strength: f64, angle: f64) -> FaceImage {
+    let (sin, cos) = libm::sincos(angle);
+    let place = |i: usize, n: usize| (2.0 * i as f64 + 1.0) / n as f64 - 1.0;
+    let (width, height) = (face.width, face.height);
+    let across: Vec<f64> = (0..width)
+        .map(|x| strength * cos * place(x, width))
+        .collect();
+    for plane in face.planes_mut() {
+        for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+            let down = 1.0 + strength * sin * place(y, height);
+            for (value, along) in row.iter_mut().zip(&across) {
+                *value *= (down + along).max(0.0) as f32;
+            }
+        }
     }
     face
 }
@@ -93,6 +118,20 @@ mod tests {
         let brighter = tone(face, 1.0, 1.0);
         assert!((brighter.data[1] - 200.0).abs() < 0.01);
         assert_eq!(brighter.data[2], 255.0);
+    }
+
+    #[test]
+    fn a_ramp_of_light_is_linear_and_keeps_the_middle() {
+        let face = FaceImage::filled(5, 3, 100.0);
+        let right = light_ramp(face.clone(), 0.5, 0.0);
+        let row: Vec<f32> = (0..5).map(|x| right.get(1, x, 0)).collect();
+        for (got, want) in row.iter().zip([60.0, 80.0, 100.0, 120.0, 140.0]) {
+            assert!((got - want).abs() < 1e-3, "{row:?}");
+        }
+        let down = light_ramp(face.clone(), 0.6, std::f64::consts::FRAC_PI_2);
+        assert!((down.get(0, 4, 0) - 60.0).abs() < 1e-3);
+        assert!((down.get(0, 0, 2) - 140.0).abs() < 1e-3);
+        assert_eq!(light_ramp(face.clone(), 0.0, 1.0), face);
     }
 
     #[test]
