@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sections::check;
+use super::check;
 
 /// What is written beside `metrics.jsonl`. It changes neither the model nor the metrics, and does not enter the hash of the
 /// configuration.

@@ -1,23 +1,43 @@
-//! One TOML file per run: its sections, its defaults, its checks.
+//! One TOML file per run: its sections, its defaults, its checks. Each field says meaning, unit, range, default and the literature's value.
 
+mod contrast;
+mod data;
+mod head;
 mod load;
 mod log;
-mod sections;
+mod objective;
+mod optimiser;
+mod path;
+mod student;
+mod teacher;
+mod train;
 mod unattended;
+mod validation;
 
+pub use contrast::{ContrastConfig, KeySource};
+pub use data::DataConfig;
+pub use head::{HeadConfig, HeadStart};
 pub use load::{ConfigSource, nearest};
 pub use log::LogConfig;
-pub use sections::{
-    ContrastConfig, DataConfig, HeadConfig, HeadStart, KeySource, ObjectiveSection,
-    OptimiserConfig, OptimiserKind, PathChoice, PrototypeKind, Schedule, StudentConfig,
-    TeacherConfig, TeacherFlip, TrainSection, ValidationConfig,
-};
+pub use objective::ObjectiveSection;
+pub use optimiser::{OptimiserConfig, OptimiserKind, Schedule};
+pub use path::PathChoice;
+pub use student::StudentConfig;
+pub use teacher::{PrototypeKind, TeacherConfig, TeacherFlip};
+pub use train::TrainSection;
 pub use unattended::{CheckpointConfig, GuardConfig};
+pub use validation::ValidationConfig;
 
 use ccface_data::PairConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+
+fn check(mistakes: &mut Vec<String>, ok: bool, message: impl Into<String>) {
+    if !ok {
+        mistakes.push(message.into());
+    }
+}
 
 /// Everything that decides a run, as read from TOML plus `--set` overrides.
 ///

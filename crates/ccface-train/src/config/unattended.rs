@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sections::check;
+use super::check;
 
 /// When checkpoints are written, and how many stay. Nothing here changes a number of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
