@@ -228,5 +228,5 @@ TEXT
 say "aligning the faces (the first time, this builds the program for some minutes)"
 cd -- "$ROOT"
 # The picture is enlarged before the warp and continued beyond its edges, as in the reference figures.
-cargo run --release -q -p ccface-cli -- data align "$DATA/orl" --landmarks scripts/orl_landmarks.csv \
+cargo run --release -q -- data align "$DATA/orl" --landmarks scripts/orl_landmarks.csv \
   --border replicate --enlarge 2 --out "$DATA/orl_aligned112"

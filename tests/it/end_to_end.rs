@@ -235,6 +235,32 @@ fn a_student_that_starts_as_its_teacher_reproduces_it_before_training() {
 }
 
 #[test]
+fn every_variant_of_an_image_is_embedded_by_the_teacher_and_trained_on() {
+    let ground = Ground::new();
+    ground.teacher();
+    let moved = "data.variants={ count = 3, shift = 0.05 }";
+    let cached = || {
+        let cache = ground.path("teacher-cache");
+        let file = fs::read_dir(cache).unwrap().next().unwrap().unwrap();
+        fs::metadata(file.path()).unwrap().len()
+    };
+    let plain = ground.distill("plain", &[]);
+    let before = cached();
+    let run = ground.distill("varied", &[moved]);
+    // A hash and two embeddings of 16 numbers for each of the 24 images, moved twice.
+    assert_eq!(cached() - before, 48 * (32 + 2 * 16 * 4));
+    let workers = ground.distill("workers", &[moved, "train.workers=3"]);
+    assert_eq!(steps(&run).len(), 3 * steps(&plain).len());
+    assert_eq!(steps(&run), steps(&workers));
+    let record = |run: &Path| fs::read_to_string(run.join("run.json")).unwrap();
+    let hash = |run: &Path| {
+        let record: Value = serde_json::from_str(&record(run)).unwrap();
+        record["data_hash"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(hash(&plain), hash(&run));
+}
+
+#[test]
 fn equal_runs_write_equal_metrics_with_any_number_of_workers() {
     let ground = Ground::new();
     ground.teacher();

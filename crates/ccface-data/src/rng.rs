@@ -20,6 +20,8 @@ pub enum Purpose {
     Substitute,
     /// Identity folds.
     Folds,
+    /// How a variant of a picture is moved.
+    Variant,
     /// Synthetic faces.
     Synthetic(u32),
     /// Anything else; callers outside this crate choose their own number.
@@ -38,6 +40,7 @@ impl Purpose {
             Purpose::Folds => (7, 0),
             Purpose::Synthetic(i) => (8, i),
             Purpose::Other(i) => (9, i),
+            Purpose::Variant => (10, 0),
         };
         (kind << 32) | u64::from(detail)
     }

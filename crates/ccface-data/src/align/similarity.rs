@@ -36,6 +36,19 @@ impl Similarity {
         ty: 0.0,
     };
 
+    /// Scales by `scale` and turns by `angle` radians (from x towards y) about `centre`, then shifts by `shift`.
+    pub fn about(centre: [f64; 2], scale: f64, angle: f64, shift: [f64; 2]) -> Self {
+        let (sin, cos) = libm::sincos(angle);
+        let (a, b) = (scale * cos, scale * sin);
+        let [cx, cy] = centre;
+        Self {
+            a,
+            b,
+            tx: cx - a * cx + b * cy + shift[0],
+            ty: cy - b * cx - a * cy + shift[1],
+        }
+    }
+
     /// The scale s.
     pub fn scale(&self) -> f64 {
         self.a.hypot(self.b)

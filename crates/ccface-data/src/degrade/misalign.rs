@@ -1,7 +1,7 @@
 //! Misalignment: landmarks that were found a little off, and a head that is turned in the plane.
 
 use super::warp::warp;
-use crate::align::{ARCFACE_TEMPLATE_112, Landmarks, similarity_from_landmarks};
+use crate::align::{ARCFACE_TEMPLATE_112, Landmarks, Similarity, similarity_from_landmarks};
 use crate::face::FaceImage;
 use crate::rng::Stream;
 
@@ -18,35 +18,23 @@ pub fn landmark_jitter(face: &FaceImage, sigma: f64, stream: &mut Stream) -> Fac
         let (nx, ny) = stream.normal_pair();
         [x + sigma * nx, y + sigma * ny]
     });
-    moved(face, &found, &truth)
+    // Unmoved where the errors are too large for any fit.
+    similarity_from_landmarks(&found, &truth).map_or_else(|_| face.clone(), |t| warp(face, &t))
 }
 
 /// Turns the face by `angle` radians (from x towards y) about its centre, border replicated.
 pub fn rotate(face: &FaceImage, angle: f64) -> FaceImage {
-    let (cx, cy) = (
+    let centre = [
         (face.width as f64 - 1.0) / 2.0,
         (face.height as f64 - 1.0) / 2.0,
-    );
-    let (sin, cos) = libm::sincos(angle);
-    let from = landmarks(face);
-    let turned = from.map(|[x, y]| {
-        [
-            cx + cos * (x - cx) - sin * (y - cy),
-            cy + sin * (x - cx) + cos * (y - cy),
-        ]
-    });
-    moved(face, &from, &turned)
+    ];
+    warp(face, &Similarity::about(centre, 1.0, angle, [0.0; 2]))
 }
 
 /// The template's landmarks in a picture of this size.
 fn landmarks(face: &FaceImage) -> Landmarks {
     let (sx, sy) = (face.width as f64 / 112.0, face.height as f64 / 112.0);
     ARCFACE_TEMPLATE_112.map(|[x, y]| [x * sx, y * sy])
-}
-
-/// The face moved so that `from` comes to lie on `to`; unmoved where the errors are too large for any fit.
-fn moved(face: &FaceImage, from: &Landmarks, to: &Landmarks) -> FaceImage {
-    similarity_from_landmarks(from, to).map_or_else(|_| face.clone(), |t| warp(face, &t))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod memory;
 mod open;
 mod positioned;
 mod recordio;
+mod varied;
 
 use std::io::Cursor;
 
@@ -20,6 +21,7 @@ pub use manifest::Manifest;
 pub use memory::MemorySource;
 pub use open::{OpenOptions, open};
 pub use recordio::{RecordFile, RecordLayout, RecordWriter, rebuild_index};
+pub use varied::{Variants, VariedSource};
 
 use crate::error::{DataError, ImageProblem};
 

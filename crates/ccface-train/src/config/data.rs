@@ -1,6 +1,6 @@
 //! Section `[data]`: where faces come from, and who trains and validates.
 
-use ccface_data::Selection;
+use ccface_data::{Selection, source::Variants};
 use serde::{Deserialize, Serialize};
 
 use super::PathChoice;
@@ -17,6 +17,8 @@ pub struct DataConfig {
     pub split: String,
     /// Identities to use: `all`, names, and inclusive ranges over the sorted names (`s01..s20`). Default `all`.
     pub identities: Selection,
+    /// Variants of each training image: as it is, and moved a little; the teacher embeds each. Default: one, the image itself.
+    pub variants: Variants,
     /// Split the identities into this many disjoint folds and validate on one; 0 (default) uses no folds.
     pub folds: usize,
     /// Which fold validates, from 0. Default 0.
@@ -36,6 +38,7 @@ impl Default for DataConfig {
             path: PathChoice::default(),
             split: String::new(),
             identities: Selection::All,
+            variants: Variants::default(),
             folds: 0,
             fold: 0,
             fold_seed: 0,
@@ -57,6 +60,8 @@ impl DataConfig {
             (0.0..=1.0).contains(&self.error_budget),
             "data.error_budget is a share of the images, 0 to 1",
         );
+        let problems = self.variants.problems();
+        mistakes.extend(problems.iter().map(|p| format!("data: {p}")));
         check(
             mistakes,
             self.folds != 1,

@@ -61,12 +61,17 @@ impl Plan {
         let data_path = config.data.path.resolve("data.path")?;
         let split = split_identities(&data_path, &config.data, &config.validation)?;
         let source = open_source(&data_path, &config.data.split, &split.train)?;
+        let variants = match config.data.variants.count {
+            1 => String::new(),
+            count => format!(", {count} variants of each image"),
+        };
         say.line(&format!(
-            "data       {} images of {} identities in {}",
+            "data       {} images of {} identities in {}{variants}",
             source.len(),
             source.identities().len(),
             data_path.display()
         ));
+        let source = config.data.variants.of(source);
         let training = device.clone().autodiff();
         let teacher = open_teacher(request.task, &config, device)?;
         if let Some((path, encoder)) = &teacher {
