@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::Draw;
 use super::fill::{Site, fill};
+use super::layers::{batch_norm, convolve, prelu};
 use super::plan::{ConvShape, Layer, Plan};
 
 /// The initial PReLU slope.
@@ -316,13 +317,13 @@ impl ConvUnit {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward(x);
+        let x = convolve(&self.conv, x);
         let x = match &self.bn {
-            Some(norm) => norm.forward(x),
+            Some(norm) => batch_norm(norm, x),
             None => x,
         };
         match &self.prelu {
-            Some(prelu) => prelu.forward(x),
+            Some(layer) => prelu(layer, x),
             None => x,
         }
     }

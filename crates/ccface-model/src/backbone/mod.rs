@@ -4,6 +4,7 @@ mod draw;
 mod fill;
 mod ir_block;
 mod iresnet;
+mod layers;
 mod mobilefacenet;
 mod plan;
 mod summary;
