@@ -5,7 +5,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, BatchNormConfig, PRelu, PReluConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::layers::{batch_norm, convolve, prelu};
+use super::layers::{convolve, prelu};
 use super::plan::{ConvShape, Plan};
 
 /// One residual block: BN, 3×3 conv, BN, PReLU, 3×3 conv with the stride, BN, plus the shortcut.
@@ -92,11 +92,11 @@ impl IrBlock {
     /// - input: `[batch, inputs, side, side]`
     /// - output: `[batch, outputs, side', side']`, `side'` = `side`, or its half rounded up
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = convolve(&self.conv1, batch_norm(&self.bn1, x.clone()));
-        let y = prelu(&self.prelu, batch_norm(&self.bn2, y));
-        let y = batch_norm(&self.bn3, convolve(&self.conv2, y));
+        let y = convolve(&self.conv1, self.bn1.forward(x.clone()));
+        let y = prelu(&self.prelu, self.bn2.forward(y));
+        let y = self.bn3.forward(convolve(&self.conv2, y));
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => batch_norm(norm, convolve(conv, x)),
+            Some((conv, norm)) => norm.forward(convolve(conv, x)),
             None => x,
         };
         y + shortcut

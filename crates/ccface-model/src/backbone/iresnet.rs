@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::draw::Draw;
 use super::fill::{Site, fill};
 use super::ir_block::{IrBlock, IrBlockShape};
-use super::layers::{batch_norm, convolve, prelu};
+use super::layers::{convolve, prelu};
 use super::plan::{ConvShape, Layer, Plan};
 
 /// Depth presets: the number of layers and the blocks of the four stages.
@@ -243,7 +243,7 @@ impl IResNet {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let side = self.input_size;
         assert_shape!(images, [_, 3, side, side]);
-        let x = batch_norm(&self.bn1, convolve(&self.conv1, images));
+        let x = self.bn1.forward(convolve(&self.conv1, images));
         let mut x = prelu(&self.prelu, x);
         for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
@@ -251,7 +251,7 @@ impl IResNet {
         {
             x = block.forward(x);
         }
-        let x = self.fc.forward(batch_norm(&self.bn2, x).flatten::<2>(1, 3));
+        let x = self.fc.forward(self.bn2.forward(x).flatten::<2>(1, 3));
         self.features.forward(x)
     }
 }

@@ -1,11 +1,11 @@
 //! Layers computed so that their gradients are cheap, to the same values.
 //!
-//! burn's own gradients of these three take several times the forward pass on a CPU: that of a 1×1 convolution's
-//! weights is a convolution with one kernel as large as the picture, that of a PReLU builds masks, that of a batch norm
-//! copies into channel-first order. Where no gradient is asked for, burn's own layers run.
+//! burn's own gradients of these two take several times the forward pass on a CPU: that of a 1×1 convolution's weights
+//! is a convolution with one kernel as large as the picture, that of a PReLU builds masks. Where no gradient is asked
+//! for, burn's own layers run.
 
+use burn::nn::PRelu;
 use burn::nn::conv::Conv2d;
-use burn::nn::{BatchNorm, PRelu};
 use burn::tensor::{Tensor, activation};
 
 /// The convolution; a pointwise one is a matrix product for each image.
@@ -45,44 +45,12 @@ pub(super) fn prelu(layer: &PRelu, x: Tensor<4>) -> Tensor<4> {
     positive.clone() + (x - positive) * alpha
 }
 
-/// Batch normalisation over batch and space, which moves the running statistics while it trains.
-///
-/// # Shapes
-///
-/// - x, output: `[batch, channels, height, width]`
-pub(super) fn batch_norm(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
-    if !x.device().is_autodiff() || !norm.training.is_enabled() {
-        return norm.forward(x);
-    }
-    let [batch, channels, height, width] = x.dims();
-    let mean_of = |x: Tensor<4>| {
-        x.reshape([batch, channels, height * width])
-            .mean_dim(2)
-            .mean_dim(0)
-            .reshape([1, channels, 1, 1])
-    };
-    let mean = mean_of(x.clone());
-    let centred = x - mean.clone();
-    let variance = mean_of(centred.clone() * centred.clone());
-    let deviation = (variance.clone() + norm.epsilon).sqrt();
-    let scale = norm.gamma.val().reshape([1, channels, 1, 1]) / deviation;
-    let shift = norm.beta.val().reshape([1, channels, 1, 1]);
-
-    let rate = norm.momentum;
-    for (state, now) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
-        let now = now.reshape([channels]).detach();
-        let before = state.value_sync().to_device(&now.device());
-        state.update((before * (1.0 - rate) + now * rate).detach());
-    }
-    centred * scale + shift
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use burn::module::{Module, Param};
+    use burn::module::Param;
+    use burn::nn::PReluConfig;
     use burn::nn::conv::Conv2dConfig;
-    use burn::nn::{BatchNormConfig, PReluConfig};
     use burn::tensor::{Device, Distribution, Tolerance};
 
     use super::*;
@@ -161,46 +129,5 @@ mod tests {
         let grads = prelu(&layer, zero.clone()).sum().backward();
         let slope = zero.grad(&grads).unwrap().reshape([4]);
         same(&slope, &layer.alpha.val().inner());
-    }
-
-    #[test]
-    fn a_batch_norm_is_burns_with_its_gradients_and_running_statistics() {
-        let device = device();
-        let fresh = || {
-            let mut norm = BatchNormConfig::new(4).init(&device);
-            norm.gamma = Param::from_tensor(Tensor::from_floats([1.0, 0.5, -2.0, 3.0], &device));
-            norm.beta = Param::from_tensor(Tensor::from_floats([0.0, 1.0, -1.0, 0.3], &device));
-            norm
-        };
-        // Far from 0, where E[x²] − E[x]² would lose its digits.
-        let x = random(SHAPE) + 50.0;
-        let affine = |l: &BatchNorm| vec![l.gamma.val(), l.beta.val()];
-        compare(
-            &fresh(),
-            &random(SHAPE),
-            |l, x| l.forward(x),
-            batch_norm,
-            affine,
-        );
-        compare(&fresh(), &x, |l, x| l.forward(x), batch_norm, affine);
-        let (theirs, ours) = (fresh(), fresh());
-        for _ in 0..3 {
-            let x = random(SHAPE);
-            let _ = theirs.forward(x.clone());
-            let _ = batch_norm(&ours, x);
-        }
-        same(
-            &theirs.running_mean.value_sync(),
-            &ours.running_mean.value_sync(),
-        );
-        same(
-            &theirs.running_var.value_sync(),
-            &ours.running_var.value_sync(),
-        );
-        // A frozen norm uses its statistics and keeps them.
-        let frozen = ours.freeze();
-        let before = frozen.running_mean.value_sync();
-        same(&frozen.forward(x.clone()), &batch_norm(&frozen, x));
-        same(&before, &frozen.running_mean.value_sync());
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::Draw;
 use super::fill::{Site, fill};
-use super::layers::{batch_norm, convolve, prelu};
+use super::layers::{convolve, prelu};
 use super::plan::{ConvShape, Layer, Plan};
 
 /// The initial PReLU slope.
@@ -319,7 +319,7 @@ impl ConvUnit {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = convolve(&self.conv, x);
         let x = match &self.bn {
-            Some(norm) => batch_norm(norm, x),
+            Some(norm) => norm.forward(x),
             None => x,
         };
         match &self.prelu {
