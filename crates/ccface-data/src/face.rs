@@ -53,6 +53,11 @@ impl FaceImage {
         }
     }
 
+    /// The point in the middle, x and y in pixels: (0, 0) is the centre of the first pixel.
+    pub fn centre(&self) -> [f64; 2] {
+        [self.width, self.height].map(|side| (side as f64 - 1.0) / 2.0)
+    }
+
     /// The value of channel `c` at column `x`, row `y`.
     ///
     /// # Panics

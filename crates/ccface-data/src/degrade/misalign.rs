@@ -24,11 +24,10 @@ pub fn landmark_jitter(face: &FaceImage, sigma: f64, stream: &mut Stream) -> Fac
 
 /// Turns the face by `angle` radians (from x towards y) about its centre, border replicated.
 pub fn rotate(face: &FaceImage, angle: f64) -> FaceImage {
-    let centre = [
-        (face.width as f64 - 1.0) / 2.0,
-        (face.height as f64 - 1.0) / 2.0,
-    ];
-    warp(face, &Similarity::about(centre, 1.0, angle, [0.0; 2]))
+    warp(
+        face,
+        &Similarity::about(face.centre(), 1.0, angle, [0.0; 2]),
+    )
 }
 
 /// The template's landmarks in a picture of this size.

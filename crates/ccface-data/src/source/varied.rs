@@ -143,10 +143,9 @@ impl FaceSource for VariedSource {
             scale,
             radians,
         } = self.amounts(image, variant);
-        let centre = [(width - 1.0) / 2.0, (height - 1.0) / 2.0];
         let shift = [across * width, down * height];
-        let moved = warp(&face, &Similarity::about(centre, scale, radians, shift));
-        Ok(moved.to_rgb8())
+        let moved = Similarity::about(face.centre(), scale, radians, shift);
+        Ok(warp(&face, &moved).to_rgb8())
     }
 
     /// The inner source's: variants are a setting, the data are the same.

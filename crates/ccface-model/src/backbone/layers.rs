@@ -8,7 +8,7 @@ use burn::nn::PRelu;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Tensor, activation};
 
-/// The convolution; a pointwise one is a matrix product for each image.
+/// The convolution; a pointwise one (never padded here) is a matrix product for each image.
 ///
 /// # Shapes
 ///
@@ -51,7 +51,7 @@ mod tests {
     use burn::module::Param;
     use burn::nn::PReluConfig;
     use burn::nn::conv::Conv2dConfig;
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use burn::tensor::{Device, Distribution, Gradients, Tolerance};
 
     use super::*;
 
@@ -70,23 +70,19 @@ mod tests {
         a.to_data().assert_approx_eq(&b.to_data(), tolerance);
     }
 
-    /// Output, gradient of the input, and gradients of the parameters of both ways, compared.
-    fn compare<L>(
-        layer: &L,
-        x: &Tensor<4>,
-        theirs: impl Fn(&L, Tensor<4>) -> Tensor<4>,
-        ours: impl Fn(&L, Tensor<4>) -> Tensor<4>,
-        parameters: impl Fn(&L) -> Vec<Tensor<1>>,
+    /// Output, gradient of the input, and gradients of the parameters (made flat by `parameters`) of both ways, compared.
+    fn compare(
+        theirs: impl Fn(Tensor<4>) -> Tensor<4>,
+        ours: impl Fn(Tensor<4>) -> Tensor<4>,
+        parameters: impl Fn(&Gradients) -> Vec<Tensor<1>>,
     ) {
-        let weights: std::cell::OnceCell<Tensor<4>> = std::cell::OnceCell::new();
-        let run = |f: &dyn Fn(&L, Tensor<4>) -> Tensor<4>| {
+        let x = random(SHAPE);
+        let weights = random(theirs(x.clone()).dims());
+        let run = |f: &dyn Fn(Tensor<4>) -> Tensor<4>| {
             let input = x.clone().detach().require_grad();
-            let y = f(layer, input.clone());
-            let weights = weights.get_or_init(|| random(y.dims()));
+            let y = f(input.clone());
             let grads = (y.clone() * weights.clone()).sum().backward();
-            let of = |t: &Tensor<1>| t.grad(&grads).unwrap();
-            let parts: Vec<_> = parameters(layer).iter().map(of).collect();
-            (y, input.grad(&grads).unwrap(), parts)
+            (y, input.grad(&grads).unwrap(), parameters(&grads))
         };
         let (a, b) = (run(&theirs), run(&ours));
         same(&a.0, &b.0);
@@ -100,20 +96,16 @@ mod tests {
     #[test]
     fn a_pointwise_convolution_is_burns_with_its_gradients() {
         let conv = Conv2dConfig::new([4, 7], [1, 1]).init(&device());
+        let bias = conv.bias.as_ref().unwrap();
+        compare(
+            |x| conv.forward(x),
+            |x| convolve(&conv, x),
+            |grads| {
+                let weight = conv.weight.val().grad(grads).unwrap();
+                vec![weight.flatten(0, 3), bias.val().grad(grads).unwrap()]
+            },
+        );
         let x = random(SHAPE);
-        let both = |f: &dyn Fn(Tensor<4>) -> Tensor<4>| {
-            let input = x.clone().require_grad();
-            let y = f(input.clone());
-            let grads = (y.clone() * y.clone()).sum().backward();
-            let weight = conv.weight.val().grad(&grads).unwrap();
-            let bias = conv.bias.as_ref().unwrap().val().grad(&grads).unwrap();
-            (y, input.grad(&grads).unwrap(), weight, bias)
-        };
-        let (a, b) = (both(&|x| conv.forward(x)), both(&|x| convolve(&conv, x)));
-        same(&a.0, &b.0);
-        same(&a.1, &b.1);
-        same(&a.2, &b.2);
-        same(&a.3, &b.3);
         let other = Conv2dConfig::new([4, 7], [3, 3]).init(&device());
         same(&other.forward(x.clone()), &convolve(&other, x));
     }
@@ -122,9 +114,11 @@ mod tests {
     fn a_prelu_is_burns_with_its_gradients_also_at_zero() {
         let mut layer = PReluConfig::new().with_num_parameters(4).init(&device());
         layer.alpha = Param::from_tensor(Tensor::from_floats([0.25, 0.0, -0.5, 1.5], &device()));
-        let x = random(SHAPE);
-        let alpha = |l: &PRelu| vec![l.alpha.val()];
-        compare(&layer, &x, |l, x| l.forward(x), prelu, alpha);
+        compare(
+            |x| layer.forward(x),
+            |x| prelu(&layer, x),
+            |grads| vec![layer.alpha.val().grad(grads).unwrap()],
+        );
         let zero: Tensor<4> = Tensor::zeros([1, 4, 1, 1], &device()).require_grad();
         let grads = prelu(&layer, zero.clone()).sum().backward();
         let slope = zero.grad(&grads).unwrap().reshape([4]);
