@@ -95,6 +95,22 @@ fn an_unreadable_image_and_a_file_that_is_no_image_are_named() {
 }
 
 #[test]
+fn thresholds_for_single_images_are_not_taken_from_joined_ones() {
+    let message = refuse(&[
+        "evaluate",
+        "faces",
+        "model",
+        "--data",
+        "faces",
+        "--flip",
+        "sum",
+        "--write-card",
+        "0.01",
+    ]);
+    assert!(message.contains("leave out --flip"), "{message}");
+}
+
+#[test]
 fn an_unknown_device_is_answered_with_the_nearest_name() {
     let out = tempfile::tempdir().unwrap();
     let message = refuse(&[

@@ -133,12 +133,16 @@ fn teacher_student_evaluation_and_report() {
         "p04..p05",
         "--sizes",
         "8,32",
+        "--flip",
+        "sum",
         "--against",
         run.to_str().unwrap(),
         "--json",
         "-",
     ]);
     let result: Value = serde_json::from_str(&json).unwrap();
+    let fusion = result["protocol"]["fusion"].as_str().unwrap();
+    assert!(fusion.starts_with("sum"), "{fusion}");
     // Against itself a network differs in nothing.
     for row in result["against"]["sizes"].as_array().unwrap() {
         assert_eq!(

@@ -5,7 +5,7 @@ use ccface_eval::read_npy;
 use ccface_model::InputSpec;
 use ccface_train::{
     DeviceSpec,
-    encoder::{Assumptions, FaceEncoder, OnnxEncoder, embed_unit},
+    encoder::{Assumptions, FaceEncoder, FlipFusion, OnnxEncoder, embed_unit},
     faces::{FacesRequest, evaluate_faces},
 };
 
@@ -38,8 +38,9 @@ fn the_onnx_teacher_gives_the_reference_embeddings_at_any_batch_size() {
     let every = 25;
     let count = source.len() / every;
     let face = |i: usize| Ok(FaceImage::from_rgb8(&source.image(i * every)?));
-    let by_sixteen = embed_unit(&encoder, count, 16, &face, &mut |_| {}).unwrap();
-    let one_by_one = embed_unit(&encoder, count, 1, &face, &mut |_| {}).unwrap();
+    let embed =
+        |batch| embed_unit(&encoder, count, batch, FlipFusion::None, &face, &mut |_| {}).unwrap();
+    let (by_sixteen, one_by_one) = (embed(16), embed(1));
     let dim = encoder.dim();
     for i in 0..count {
         let row = &by_sixteen[i * dim..(i + 1) * dim];
@@ -59,6 +60,31 @@ fn the_onnx_teacher_gives_the_reference_embeddings_at_any_batch_size() {
             "image {i}"
         );
     }
+}
+
+#[test]
+fn joined_with_its_mirror_image_a_face_is_what_its_mirror_image_is() {
+    let (Some(teacher), Some(data)) = (
+        shared("teachers/mobilefacenet.onnx"),
+        shared("data/orl_aligned112"),
+    ) else {
+        return;
+    };
+    let encoder = OnnxEncoder::open(&teacher, &assumptions()).unwrap();
+    let source = ImageFolder::open(&data, &Selection::All).unwrap();
+    let cosine = |flip: FlipFusion| {
+        // The face of 0 and of 1 are mirror images of each other.
+        let face = |i: usize| {
+            let face = FaceImage::from_rgb8(&source.image(0)?);
+            Ok(if i == 0 { face } else { face.flip_horizontal() })
+        };
+        let rows = embed_unit(&encoder, 2, 2, flip, &face, &mut |_| {}).unwrap();
+        let (a, b) = rows.split_at(encoder.dim());
+        a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>()
+    };
+    assert!(cosine(FlipFusion::None) < 0.999);
+    assert!(cosine(FlipFusion::Sum) > 0.999_999);
+    assert!(cosine(FlipFusion::Norm) > 0.999_999);
 }
 
 #[test]

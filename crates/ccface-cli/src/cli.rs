@@ -198,6 +198,10 @@ pub(crate) struct FacesArgs {
     /// The teacher, where the run does not name it or it has moved.
     #[arg(long, value_name = "PATH")]
     pub(crate) teacher: Option<PathBuf>,
+    /// Join the embeddings of a view and its mirror image, probes and gallery alike: not at all, f + f′, or
+    /// f·‖f‖ + f′·‖f′‖.
+    #[arg(long, value_enum, default_value_t = Flip::None)]
+    pub(crate) flip: Flip,
     /// Another run or network, such as the control: paired tests on the same pairs.
     #[arg(long, value_name = "RUN")]
     pub(crate) against: Option<PathBuf>,

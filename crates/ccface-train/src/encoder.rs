@@ -1,8 +1,10 @@
 //! Anything that turns faces into embeddings: the teacher, the student, a network under evaluation.
 
+mod fusion;
 mod module;
 mod onnx;
 
+pub use fusion::{FlipFusion, embed_faces};
 pub use module::ModuleEncoder;
 pub(crate) use module::read_rows;
 pub use onnx::OnnxEncoder;
@@ -111,7 +113,7 @@ pub fn to_tensor(pixels: Vec<f32>, count: usize, size: usize, device: &Device) -
     Tensor::from_data(TensorData::new(pixels, [count, 3, size, size]), device)
 }
 
-/// Embeds `count` faces in batches and normalises each row to unit length.
+/// Embeds `count` faces in batches, joins them with their mirror images as `flip` says, and normalises each row to unit length.
 ///
 /// `face(i)` gives the pixels of face `i`; faces of a batch are fetched in order. `progress(done)` is called after each batch.
 ///
@@ -121,25 +123,22 @@ pub fn embed_unit(
     encoder: &dyn FaceEncoder,
     count: usize,
     batch: usize,
+    flip: FlipFusion,
     face: &(dyn Fn(usize) -> Result<FaceImage, TrainError> + Sync),
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<f32>, TrainError> {
     use rayon::prelude::*;
 
-    let (input, dim) = (encoder.input().clone(), encoder.dim());
+    let dim = encoder.dim();
     let mut rows = Vec::with_capacity(count * dim);
     for start in (0..count).step_by(batch.max(1)) {
         let here = start..count.min(start + batch.max(1));
         let length = here.len();
-        let parts = here
+        let faces = here
             .into_par_iter()
-            .map(|i| {
-                let mut pixels = Vec::with_capacity(3 * input.size * input.size);
-                prepare(&face(i)?, &input, &mut pixels);
-                Ok(pixels)
-            })
+            .map(face)
             .collect::<Result<Vec<_>, TrainError>>()?;
-        let mut embedded = encoder.embed_prepared(parts.concat(), length)?;
+        let mut embedded = embed_faces(encoder, &faces, flip)?;
         for (offset, row) in embedded.chunks_exact_mut(dim).enumerate() {
             normalise(row).ok_or_else(|| {
                 TrainError::Evaluation(format!(

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TrainError,
     data::{Faces, open_source},
-    encoder::{Assumptions, FaceEncoder, Opened, embed_unit, open_encoder},
+    encoder::{Assumptions, FaceEncoder, FlipFusion, Opened, embed_unit, open_encoder},
     run_dir::{RunDir, is_run},
 };
 
@@ -43,6 +43,8 @@ pub struct FacesRequest {
     pub teacher: Option<PathBuf>,
     /// Leave the teacher out, even where the run names one.
     pub alone: bool,
+    /// How the embedding of a view is joined with that of its mirror image, probes and gallery alike.
+    pub flip: FlipFusion,
     /// How to read ONNX files.
     pub assume: Assumptions,
     /// Device for burn modules.
@@ -61,6 +63,7 @@ impl FacesRequest {
             sizes: vec![8, 12, 16, 24, 112],
             teacher: None,
             alone: false,
+            flip: FlipFusion::None,
             assume: Assumptions {
                 input: InputSpec::arcface(112),
                 licence: "unstated".into(),
@@ -267,7 +270,7 @@ pub fn evaluate_faces(
         "student",
         &faces.faces,
         &sizes,
-        request.batch,
+        request,
         progress,
     )?;
     let teacher_views = match &teacher {
@@ -276,7 +279,7 @@ pub fn evaluate_faces(
             "teacher",
             &faces.faces,
             &sizes,
-            request.batch,
+            request,
             progress,
         )?),
         None => None,
@@ -301,7 +304,7 @@ pub fn evaluate_faces(
             images: source.len(),
             degradation: "area average to r×r, bicubic (a = −0.75) back, in f32".into(),
             alignment: "as in the folder; faces must come aligned".into(),
-            fusion: "none: one view, unit-norm embedding".into(),
+            fusion: request.flip.description().into(),
             threshold_rule: "conservative: the lowest threshold with FMR ≤ f; `/nearest`: the point whose FMR is nearest to f".into(),
             hr_fmr: HR_FMR,
         },
@@ -421,7 +424,7 @@ fn views(
     who: &str,
     faces: &[FaceImage],
     sizes: &[usize],
-    batch: usize,
+    request: &FacesRequest,
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Views, TrainError> {
     let side = encoder.input().size;
@@ -433,9 +436,16 @@ fn views(
                 None => faces[i].clone(),
             })
         };
-        let rows = embed_unit(encoder, faces.len(), batch, &view, &mut |done| {
-            progress(who, before + done, total);
-        })?;
+        let rows = embed_unit(
+            encoder,
+            faces.len(),
+            request.batch,
+            request.flip,
+            &view,
+            &mut |done| {
+                progress(who, before + done, total);
+            },
+        )?;
         Embeddings::new(rows, encoder.dim()).map_err(eval)
     };
     let hr = embed(None, 0)?;

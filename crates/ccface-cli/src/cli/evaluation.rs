@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ccface_train::embed::FlipFusion;
+use ccface_train::encoder::FlipFusion;
 use clap::{Args, ValueEnum};
 
 use super::OnnxArgs;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     CliError,
-    cli::{FacesArgs, OnnxArgs},
+    cli::{FacesArgs, Flip, OnnxArgs},
     output,
     progress::Progress,
     report::{self, p_value},
@@ -28,6 +28,12 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
             "--write-card {far}: a FAR lies between 0 and 1, as in --write-card 0.01"
         )));
     }
+    if args.write_card.is_some() && args.flip != Flip::None {
+        return Err(CliError::Usage(
+            "--write-card writes thresholds for single images into the card: leave out --flip"
+                .into(),
+        ));
+    }
     let mut request = FacesRequest {
         model: args.model.clone(),
         data: args.data,
@@ -35,6 +41,7 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
         sizes: args.sizes,
         teacher: args.teacher,
         alone: false,
+        flip: args.flip.into(),
         assume: assumptions(&args.onnx)?,
         device: device.resolve()?,
         batch: args.batch.max(1),

@@ -5,16 +5,15 @@ use std::{collections::HashMap, path::Path};
 use ccface_data::{DataError, FaceImage};
 use ccface_eval::{Matrix, ProtocolFacts, read_labels, read_matrix, write_npy};
 use ccface_model::{Alignment, Colour};
-use ccface_train::{DeviceSpec, embed::embed_faces, encoder::open_encoder};
+use ccface_train::{
+    DeviceSpec,
+    encoder::{FlipFusion, embed_faces, open_encoder},
+};
 use image::RgbImage;
 use rayon::prelude::*;
 
 use super::evaluate_faces::assumptions;
-use crate::{
-    CliError,
-    cli::{EmbeddingSource, Flip},
-    progress::Progress,
-};
+use crate::{CliError, cli::EmbeddingSource, progress::Progress};
 
 /// Images that can be asked for one by one.
 pub(super) struct Images<'a> {
@@ -212,14 +211,7 @@ fn by_model(
                 }
                 .into(),
             ),
-            fusion: Some(
-                match source.flip {
-                    Flip::None => "none: the image alone",
-                    Flip::Sum => "sum: f + f′ of the image and its mirror image",
-                    Flip::Norm => "norm: f·‖f‖ + f′·‖f′‖ of the image and its mirror image",
-                }
-                .into(),
-            ),
+            fusion: Some(FlipFusion::from(source.flip).description().into()),
             model_hash: Some(encoder.hash().to_owned()),
             ..ProtocolFacts::default()
         },

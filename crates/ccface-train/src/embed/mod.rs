@@ -1,6 +1,5 @@
 //! Embeddings of a whole source as a file: in order, in parts, resumable.
 
-mod fusion;
 mod merge;
 mod rows;
 
@@ -19,11 +18,14 @@ use ccface_data::{DataError, FaceImage, FaceSource};
 use ccface_model::InputSpec;
 use serde::{Deserialize, Serialize};
 
-pub use fusion::{FlipFusion, embed_faces};
 pub use merge::{MergeSummary, merge};
 use rows::RowFile;
 
-use crate::{TrainError, encoder::FaceEncoder, run_dir::write_atomically};
+use crate::{
+    TrainError,
+    encoder::{FaceEncoder, FlipFusion, embed_faces},
+    run_dir::write_atomically,
+};
 
 /// Version of the document beside the rows.
 pub const EMBED_SCHEMA: u32 = 1;

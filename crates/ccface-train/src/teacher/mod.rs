@@ -14,7 +14,10 @@ use std::{
 
 use ccface_data::{DataError, FaceImage, FaceSource};
 
-use crate::{TrainError, encoder::FaceEncoder};
+use crate::{
+    TrainError,
+    encoder::{FaceEncoder, FlipFusion, embed_unit},
+};
 
 /// The teacher's unit-norm embeddings of a data set: of each image and of its mirror image.
 ///
@@ -94,9 +97,16 @@ pub fn embed_source(
             face
         })
     };
-    let rows = crate::encoder::embed_unit(teacher, total, batch, &view, &mut |done| {
-        progress(done, total);
-    })?;
+    let rows = embed_unit(
+        teacher,
+        total,
+        batch,
+        FlipFusion::None,
+        &view,
+        &mut |done| {
+            progress(done, total);
+        },
+    )?;
     let dim = teacher.dim();
     let unreadable = unreadable
         .into_inner()

@@ -4,10 +4,8 @@ use ccface_data::FaceImage;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    TrainError,
-    encoder::{FaceEncoder, prepare},
-};
+use super::{FaceEncoder, prepare};
+use crate::TrainError;
 
 /// How the embedding `f` of an image and `f′` of its mirror image become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,6 +18,17 @@ pub enum FlipFusion {
     Sum,
     /// f·‖f‖ + f′·‖f′‖ (AdaFace's TinyFace figures).
     Norm,
+}
+
+impl FlipFusion {
+    /// The way in words, for a result.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::None => "none: the image alone",
+            Self::Sum => "sum: f + f′ of the image and its mirror image",
+            Self::Norm => "norm: f·‖f‖ + f′·‖f′‖ of the image and its mirror image",
+        }
+    }
 }
 
 /// Embeds faces and joins them with their mirror images.
