@@ -1,6 +1,6 @@
 //! Every picture several times: as it is, and moved a little.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
@@ -66,10 +66,7 @@ impl Variants {
         if self.count <= 1 {
             return source;
         }
-        Arc::new(VariedSource {
-            inner: source,
-            variants: self,
-        })
+        Arc::new(VariedSource::new(source, self))
     }
 }
 
@@ -80,6 +77,8 @@ impl Variants {
 pub struct VariedSource {
     inner: Arc<dyn FaceSource>,
     variants: Variants,
+    /// Hashes of the inner images, each asked for once: a hash reads a whole file.
+    hashes: Vec<OnceLock<Hash>>,
 }
 
 /// The amounts of one variant.
@@ -91,6 +90,23 @@ struct Amounts {
 }
 
 impl VariedSource {
+    fn new(inner: Arc<dyn FaceSource>, variants: Variants) -> Self {
+        let hashes = vec![OnceLock::new(); inner.len()];
+        Self {
+            inner,
+            variants,
+            hashes,
+        }
+    }
+
+    fn inner_hash(&self, image: usize) -> Result<Hash, DataError> {
+        if let Some(hash) = self.hashes[image].get() {
+            return Ok(*hash);
+        }
+        let hash = self.inner.image_hash(image)?;
+        Ok(*self.hashes[image].get_or_init(|| hash))
+    }
+
     /// The inner image and the variant of it.
     fn place(&self, i: usize) -> (usize, usize) {
         (i / self.variants.count, i % self.variants.count)
@@ -156,7 +172,7 @@ impl FaceSource for VariedSource {
     /// Covers the inner image and the amounts.
     fn image_hash(&self, i: usize) -> Result<Hash, DataError> {
         let (image, variant) = self.place(i);
-        let whole = self.inner.image_hash(image)?;
+        let whole = self.inner_hash(image)?;
         if variant == 0 {
             return Ok(whole);
         }
@@ -239,13 +255,11 @@ mod tests {
         let people: Arc<dyn FaceSource> = Arc::new(people(1, 1, 32));
         let same = still.of(people.clone());
         assert_eq!(same.image(1).unwrap(), people.image(0).unwrap());
-        let source = VariedSource {
-            inner: people,
-            variants: Variants {
-                count: 400,
-                ..Variants::default()
-            },
+        let variants = Variants {
+            count: 400,
+            ..Variants::default()
         };
+        let source = VariedSource::new(people, variants);
         let drawn: Vec<Amounts> = (1..400).map(|v| source.amounts(0, v)).collect();
         let range = |of: &dyn Fn(&Amounts) -> f64| {
             drawn
