@@ -182,7 +182,7 @@ fn error_chart(material: &Material<'_>, curves: &[Curve], spread: Spread) -> Cha
         rules: Vec::new(),
         doubtful: None,
         diagonal: false,
-        gutter: 112.0,
+        gutter: 126.0,
     }
 }
 
