@@ -1,15 +1,25 @@
 //! Real faces and a real network: pre-processing, engine and metrics together, against an independent reference.
 
+use std::path::PathBuf;
+
 use ccface_data::{FaceImage, FaceSource, ImageFolder, Selection};
 use ccface_eval::read_npy;
 use ccface_model::InputSpec;
 use ccface_train::{
     DeviceSpec,
-    encoder::{Assumptions, FaceEncoder, FlipFusion, OnnxEncoder, embed_unit},
+    encoder::{Assumptions, FaceEncoder, FlipFusion, OnnxEncoder, embed_joined, embed_unit},
     faces::{FacesRequest, evaluate_faces},
 };
 
 use crate::support::shared;
+
+/// The network and the aligned photographs, where the reference files are there.
+fn teacher_and_faces() -> Option<(PathBuf, PathBuf)> {
+    Some((
+        shared("teachers/mobilefacenet.onnx")?,
+        shared("data/orl_aligned112")?,
+    ))
+}
 
 fn assumptions() -> Assumptions {
     let input = InputSpec {
@@ -25,11 +35,9 @@ fn assumptions() -> Assumptions {
 
 #[test]
 fn the_onnx_teacher_gives_the_reference_embeddings_at_any_batch_size() {
-    let (Some(teacher), Some(data), Some(golden)) = (
-        shared("teachers/mobilefacenet.onnx"),
-        shared("data/orl_aligned112"),
-        shared("golden/orl_mobilefacenet.npy"),
-    ) else {
+    let (Some((teacher, data)), Some(golden)) =
+        (teacher_and_faces(), shared("golden/orl_mobilefacenet.npy"))
+    else {
         return;
     };
     let encoder = OnnxEncoder::open(&teacher, &assumptions()).unwrap();
@@ -38,8 +46,7 @@ fn the_onnx_teacher_gives_the_reference_embeddings_at_any_batch_size() {
     let every = 25;
     let count = source.len() / every;
     let face = |i: usize| Ok(FaceImage::from_rgb8(&source.image(i * every)?));
-    let embed =
-        |batch| embed_unit(&encoder, count, batch, FlipFusion::None, &face, &mut |_| {}).unwrap();
+    let embed = |batch| embed_unit(&encoder, count, batch, &face, &mut |_| {}).unwrap();
     let (by_sixteen, one_by_one) = (embed(16), embed(1));
     let dim = encoder.dim();
     for i in 0..count {
@@ -64,10 +71,7 @@ fn the_onnx_teacher_gives_the_reference_embeddings_at_any_batch_size() {
 
 #[test]
 fn joined_with_its_mirror_image_a_face_is_what_its_mirror_image_is() {
-    let (Some(teacher), Some(data)) = (
-        shared("teachers/mobilefacenet.onnx"),
-        shared("data/orl_aligned112"),
-    ) else {
+    let Some((teacher, data)) = teacher_and_faces() else {
         return;
     };
     let encoder = OnnxEncoder::open(&teacher, &assumptions()).unwrap();
@@ -78,7 +82,7 @@ fn joined_with_its_mirror_image_a_face_is_what_its_mirror_image_is() {
             let face = FaceImage::from_rgb8(&source.image(0)?);
             Ok(if i == 0 { face } else { face.flip_horizontal() })
         };
-        let rows = embed_unit(&encoder, 2, 2, flip, &face, &mut |_| {}).unwrap();
+        let rows = embed_joined(&encoder, 2, 2, flip, &face, &mut |_| {}).unwrap();
         let (a, b) = rows.split_at(encoder.dim());
         a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>()
     };
@@ -89,10 +93,7 @@ fn joined_with_its_mirror_image_a_face_is_what_its_mirror_image_is() {
 
 #[test]
 fn the_teachers_eer_by_face_size_equals_the_reference() {
-    let (Some(teacher), Some(data)) = (
-        shared("teachers/mobilefacenet.onnx"),
-        shared("data/orl_aligned112"),
-    ) else {
+    let Some((teacher, data)) = teacher_and_faces() else {
         return;
     };
     let mut request = FacesRequest::new(teacher, data, DeviceSpec::default().resolve().unwrap());

@@ -113,13 +113,27 @@ pub fn to_tensor(pixels: Vec<f32>, count: usize, size: usize, device: &Device) -
     Tensor::from_data(TensorData::new(pixels, [count, 3, size, size]), device)
 }
 
+/// Embeds `count` faces in batches, each alone, and normalises each row to unit length: [`embed_joined`] without mirror images.
+///
+/// # Errors
+/// As [`embed_joined`].
+pub fn embed_unit(
+    encoder: &dyn FaceEncoder,
+    count: usize,
+    batch: usize,
+    face: &(dyn Fn(usize) -> Result<FaceImage, TrainError> + Sync),
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<f32>, TrainError> {
+    embed_joined(encoder, count, batch, FlipFusion::None, face, progress)
+}
+
 /// Embeds `count` faces in batches, joins them with their mirror images as `flip` says, and normalises each row to unit length.
 ///
 /// `face(i)` gives the pixels of face `i`; faces of a batch are fetched in order. `progress(done)` is called after each batch.
 ///
 /// # Errors
 /// What `face` reports, what the encoder reports, or [`TrainError::Evaluation`] for an embedding that is zero or not finite.
-pub fn embed_unit(
+pub fn embed_joined(
     encoder: &dyn FaceEncoder,
     count: usize,
     batch: usize,

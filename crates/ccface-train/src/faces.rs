@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TrainError,
     data::{Faces, open_source},
-    encoder::{Assumptions, FaceEncoder, FlipFusion, Opened, embed_unit, open_encoder},
+    encoder::{Assumptions, FaceEncoder, FlipFusion, Opened, embed_joined, open_encoder},
     run_dir::{RunDir, is_run},
 };
 
@@ -436,7 +436,7 @@ fn views(
                 None => faces[i].clone(),
             })
         };
-        let rows = embed_unit(
+        let rows = embed_joined(
             encoder,
             faces.len(),
             request.batch,

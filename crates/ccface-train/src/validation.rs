@@ -8,7 +8,7 @@ use ccface_model::Backbone;
 
 use crate::{
     TrainError,
-    encoder::{FlipFusion, ModuleEncoder, embed_unit},
+    encoder::{ModuleEncoder, embed_unit},
     metrics::{Report, ScalarKind},
     signals::RunSignals,
     trainee::StepContext,
@@ -120,14 +120,7 @@ impl ValidationSet {
                 None => face.clone(),
             })
         };
-        let rows = embed_unit(
-            encoder,
-            self.faces.len(),
-            self.batch,
-            FlipFusion::None,
-            &view,
-            &mut |_| {},
-        )?;
+        let rows = embed_unit(encoder, self.faces.len(), self.batch, &view, &mut |_| {})?;
         Embeddings::new(rows, encoder.dim()).map_err(|e| TrainError::Evaluation(e.to_string()))
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     TrainError,
-    encoder::{FaceEncoder, FlipFusion, ModuleEncoder, embed_unit},
+    encoder::{FaceEncoder, ModuleEncoder, embed_unit},
     run_dir::write_atomically,
     tensorboard::Value,
     trainee::StepContext,
@@ -253,22 +253,8 @@ fn score(
     };
     let gallery = |i: usize| Ok(set.faces[people[i].gallery].clone());
     let count = people.len() * views;
-    let probes = embed_unit(
-        encoder,
-        count,
-        set.batch,
-        FlipFusion::None,
-        &probe,
-        &mut |_| {},
-    )?;
-    let gallery = embed_unit(
-        encoder,
-        people.len(),
-        set.batch,
-        FlipFusion::None,
-        &gallery,
-        &mut |_| {},
-    )?;
+    let probes = embed_unit(encoder, count, set.batch, &probe, &mut |_| {})?;
+    let gallery = embed_unit(encoder, people.len(), set.batch, &gallery, &mut |_| {})?;
     let row = |rows: &[f32], i: usize| rows[i * dim..(i + 1) * dim].to_vec();
     Ok((0..count)
         .map(|i| {

@@ -9,7 +9,7 @@ use super::{RunRequest, networks::Embed, plan::Plan, probe::probe};
 use crate::{
     TrainError,
     config::{KeySource, OptimiserKind},
-    encoder::{FlipFusion, embed_unit, stoppable},
+    encoder::{embed_unit, stoppable},
     renderer::Say,
 };
 
@@ -83,14 +83,7 @@ pub fn estimate(request: &RunRequest) -> Result<RunEstimate, TrainError> {
         let source = plan.source.as_ref();
         let face = |i: usize| Ok(ccface_data::FaceImage::from_rgb8(&source.image(i)?));
         let guarded = stoppable(teacher.as_ref(), &request.signals);
-        embed_unit(
-            &guarded,
-            count,
-            config.teacher.batch,
-            FlipFusion::None,
-            &face,
-            &mut |_| {},
-        )?;
+        embed_unit(&guarded, count, config.teacher.batch, &face, &mut |_| {})?;
         per_view = clock.elapsed().as_secs_f64() / count.max(1) as f64;
     }
     let parameters = trainee.num_params();

@@ -14,10 +14,7 @@ use std::{
 
 use ccface_data::{DataError, FaceImage, FaceSource};
 
-use crate::{
-    TrainError,
-    encoder::{FaceEncoder, FlipFusion, embed_unit},
-};
+use crate::{TrainError, encoder::FaceEncoder};
 
 /// The teacher's unit-norm embeddings of a data set: of each image and of its mirror image.
 ///
@@ -97,16 +94,9 @@ pub fn embed_source(
             face
         })
     };
-    let rows = embed_unit(
-        teacher,
-        total,
-        batch,
-        FlipFusion::None,
-        &view,
-        &mut |done| {
-            progress(done, total);
-        },
-    )?;
+    let rows = crate::encoder::embed_unit(teacher, total, batch, &view, &mut |done| {
+        progress(done, total);
+    })?;
     let dim = teacher.dim();
     let unreadable = unreadable
         .into_inner()
