@@ -95,19 +95,21 @@ fn an_unreadable_image_and_a_file_that_is_no_image_are_named() {
 }
 
 #[test]
-fn thresholds_for_single_images_are_not_taken_from_joined_ones() {
-    let message = refuse(&[
-        "evaluate",
-        "faces",
-        "model",
-        "--data",
-        "faces",
-        "--flip",
-        "sum",
-        "--write-card",
-        "0.01",
-    ]);
-    assert!(message.contains("leave out --flip"), "{message}");
+fn thresholds_for_single_images_are_not_taken_from_joined_or_masked_ones() {
+    for [flag, value] in [["--flip", "sum"], ["--mask", "oval"]] {
+        let message = refuse(&[
+            "evaluate",
+            "faces",
+            "model",
+            "--data",
+            "faces",
+            flag,
+            value,
+            "--write-card",
+            "0.01",
+        ]);
+        assert!(message.contains("leave out --flip and --mask"), "{message}");
+    }
 }
 
 #[test]

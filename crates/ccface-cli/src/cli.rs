@@ -15,8 +15,8 @@ pub(crate) use data::{
 };
 pub(crate) use evaluation::{
     BinArgs, CompareArgs, CsvArgs, EmbeddingSource, EmbeddingsArgs, EvaluationOptions, Flip,
-    IntervalArgs, Layout, LfwArgs, ReplicaArgs, ScfaceArgs, ScfaceSplit, ScoresArgs, SurvfaceArgs,
-    SurvfaceTask, TinyfaceArgs,
+    IntervalArgs, Layout, LfwArgs, Mask, ReplicaArgs, ScfaceArgs, ScfaceSplit, ScoresArgs,
+    SurvfaceArgs, SurvfaceTask, TinyfaceArgs,
 };
 pub(crate) use models::{DoctorArgs, EmbedArgs, ExportArgs, ImportArgs, TeacherCommand};
 pub(crate) use watch::{TensorboardArgs, WatchArgs};
@@ -202,6 +202,9 @@ pub(crate) struct FacesArgs {
     /// f·‖f‖ + f′·‖f′‖.
     #[arg(long, value_enum, default_value_t = Flip::None)]
     pub(crate) flip: Flip,
+    /// Show the whole view, or the face oval with mid-grey around it: how much hangs on hair, clothes and background.
+    #[arg(long, value_enum, default_value_t = Mask::None)]
+    pub(crate) mask: Mask,
     /// Another run or network, such as the control: paired tests on the same pairs.
     #[arg(long, value_name = "RUN")]
     pub(crate) against: Option<PathBuf>,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use burn::tensor::Device;
-use ccface_data::{FaceImage, Selection, degrade::lr_view};
+use ccface_data::{FaceImage, FaceMask, Selection, degrade::lr_view};
 use ccface_eval::{
     Bootstrap, CollapseResult, Comparisons, Embeddings, EvalError, PairedOutcome, PairingResult,
     Pairs, Rule, Subject, cross_comparisons, evaluate_collapse, evaluate_pairing, hr_threshold,
@@ -45,6 +45,8 @@ pub struct FacesRequest {
     pub alone: bool,
     /// How the embedding of a view is joined with that of its mirror image, probes and gallery alike.
     pub flip: FlipFusion,
+    /// What of each view is shown, probes and gallery alike.
+    pub mask: FaceMask,
     /// How to read ONNX files.
     pub assume: Assumptions,
     /// Device for burn modules.
@@ -64,6 +66,7 @@ impl FacesRequest {
             teacher: None,
             alone: false,
             flip: FlipFusion::None,
+            mask: FaceMask::None,
             assume: Assumptions {
                 input: InputSpec::arcface(112),
                 licence: "unstated".into(),
@@ -303,7 +306,9 @@ pub fn evaluate_faces(
             identity_names: source.identities().to_vec(),
             images: source.len(),
             degradation: "area average to r×r, bicubic (a = −0.75) back, in f32".into(),
-            alignment: "as in the folder; faces must come aligned".into(),
+            alignment: request
+                .mask
+                .beside("as in the folder; faces must come aligned"),
             fusion: request.flip.description().into(),
             threshold_rule: "conservative: the lowest threshold with FMR ≤ f; `/nearest`: the point whose FMR is nearest to f".into(),
             hr_fmr: HR_FMR,
@@ -431,10 +436,10 @@ fn views(
     let total = faces.len() * (sizes.len() + 1);
     let mut embed = |size: Option<usize>, before: usize| -> Result<Embeddings, TrainError> {
         let view = |i: usize| {
-            Ok(match size {
+            Ok(request.mask.apply(match size {
                 Some(r) => lr_view(&faces[i], r, side),
                 None => faces[i].clone(),
-            })
+            }))
         };
         let rows = embed_joined(
             encoder,

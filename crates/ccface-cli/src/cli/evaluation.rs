@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ccface_data::FaceMask;
 use ccface_train::encoder::FlipFusion;
 use clap::{Args, ValueEnum};
 
@@ -103,6 +104,9 @@ pub(crate) struct EmbeddingSource {
     /// Join the embeddings of an image and its mirror image: not at all, f + f′, or f·‖f‖ + f′·‖f′‖.
     #[arg(long, value_enum, default_value_t = Flip::None)]
     pub(crate) flip: Flip,
+    /// Show the network the whole picture, or the face oval of an ArcFace crop with mid-grey around it.
+    #[arg(long, value_enum, default_value_t = Mask::None)]
+    pub(crate) mask: Mask,
     #[command(flatten)]
     pub(crate) onnx: OnnxArgs,
     /// Device for networks that are not ONNX.
@@ -130,6 +134,24 @@ impl From<Flip> for FlipFusion {
             Flip::None => Self::None,
             Flip::Sum => Self::Sum,
             Flip::Norm => Self::Norm,
+        }
+    }
+}
+
+/// What of a picture a network is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mask {
+    /// The whole picture.
+    None,
+    /// The face oval of an ArcFace crop, mid-grey around it.
+    Oval,
+}
+
+impl From<Mask> for FaceMask {
+    fn from(mask: Mask) -> Self {
+        match mask {
+            Mask::None => Self::None,
+            Mask::Oval => Self::Oval,
         }
     }
 }

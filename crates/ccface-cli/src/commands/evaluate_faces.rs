@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     CliError,
-    cli::{FacesArgs, Flip, OnnxArgs},
+    cli::{FacesArgs, Flip, Mask, OnnxArgs},
     output,
     progress::Progress,
     report::{self, p_value},
@@ -28,9 +28,9 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
             "--write-card {far}: a FAR lies between 0 and 1, as in --write-card 0.01"
         )));
     }
-    if args.write_card.is_some() && args.flip != Flip::None {
+    if args.write_card.is_some() && (args.flip, args.mask) != (Flip::None, Mask::None) {
         return Err(CliError::Usage(
-            "--write-card writes thresholds for single images into the card: leave out --flip"
+            "--write-card writes thresholds for single whole images into the card: leave out --flip and --mask"
                 .into(),
         ));
     }
@@ -42,6 +42,7 @@ pub(crate) fn run(args: FacesArgs) -> Result<(), CliError> {
         teacher: args.teacher,
         alone: false,
         flip: args.flip.into(),
+        mask: args.mask.into(),
         assume: assumptions(&args.onnx)?,
         device: device.resolve()?,
         batch: args.batch.max(1),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use ccface_data::{DataError, FaceImage};
+use ccface_data::{DataError, FaceImage, FaceMask};
 use ccface_eval::{Matrix, ProtocolFacts, read_labels, read_matrix, write_npy};
 use ccface_model::{Alignment, Colour};
 use ccface_train::{
@@ -153,12 +153,13 @@ fn by_model(
     let mut failed: Vec<String> = Vec::new();
     let mut progress = Progress::new();
     let batch = source.batch.max(1);
+    let mask = FaceMask::from(source.mask);
     for start in (0..count).step_by(batch) {
         let here = start..count.min(start + batch);
         let faces: Vec<Result<FaceImage, DataError>> = here
             .clone()
             .into_par_iter()
-            .map(|i| (images.read)(i).map(|picture| FaceImage::from_rgb8(&picture)))
+            .map(|i| (images.read)(i).map(|picture| mask.apply(FaceImage::from_rgb8(&picture))))
             .collect();
         let (mut good, mut places) = (Vec::new(), Vec::new());
         for (face, i) in faces.into_iter().zip(here.clone()) {
@@ -200,10 +201,10 @@ fn by_model(
     Ok(Embedded {
         rows,
         facts: ProtocolFacts {
-            alignment: Some(format!(
+            alignment: Some(mask.beside(&format!(
                 "none done here: images as they lie on disk, resized to {0}×{0}; the network expects {expected}",
                 input.size
-            )),
+            ))),
             colour_order: Some(
                 match input.colour {
                     Colour::Rgb => "RGB",
