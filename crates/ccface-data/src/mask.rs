@@ -1,7 +1,5 @@
 //! What of an aligned face a network is shown.
 
-use serde::{Deserialize, Serialize};
-
 use crate::face::FaceImage;
 
 /// Grey that stands for what is not shown: 0 after the usual scale of (x − 127.5)/127.5.
@@ -14,8 +12,7 @@ const GREY: f32 = 127.5;
 ///
 /// Source: reconstructed, from the elliptical masks of face evaluations on FERET (Phillips et al. 2000), with an ellipse
 /// of our own for ArcFace's template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FaceMask {
     /// The whole crop.
     #[default]
