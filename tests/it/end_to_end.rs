@@ -1,102 +1,14 @@
 //! The whole way on tiny networks: a teacher is trained, a student distilled, both evaluated.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use ccface_data::{FaceImage, FaceMask};
-use ccface_eval::read_matrix;
-use ccface_train::{
-    DeviceSpec,
-    card_evaluation::CardEvaluation,
-    faces::{FacesRequest, evaluate_faces},
-};
+use ccface_train::{DeviceSpec, card_evaluation::CardEvaluation};
 use serde_json::Value;
 
-use crate::support::{ccface, folder, succeed};
-
-const TINY: &str = r#"
-seed = 3
-[student]
-start = "scratch"
-backbone = { kind = "iresnet", blocks = [1, 1, 1, 1], width = 8, input_size = 32, embedding = 16, stem_stride = 2 }
-[pairs]
-sizes = [6, 8, 12, 32]
-[optimiser]
-learning_rate = 0.02
-[head]
-loss = { kind = "arcface", scale = 16.0, margin = 0.2 }
-[train]
-epochs = 2
-batch = 8
-"#;
-
-struct Ground {
-    dir: tempfile::TempDir,
-}
-
-impl Ground {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        folder(&dir.path().join("faces"), 6, 6, 32);
-        fs::write(dir.path().join("tiny.toml"), TINY).unwrap();
-        Self { dir }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn run(&self, task: &str, out: &str, set: &[&str]) -> PathBuf {
-        let run = self.path(out);
-        let mut args = vec![
-            task.to_string(),
-            "--config".into(),
-            self.text("tiny.toml"),
-            "--out".into(),
-            self.text(out),
-        ];
-        args.extend(["--set".into(), format!("data.path={}", self.text("faces"))]);
-        for value in set {
-            args.extend(["--set".into(), (*value).to_string()]);
-        }
-        succeed(&args);
-        run
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).to_str().unwrap().into()
-    }
-
-    fn teacher(&self) -> PathBuf {
-        self.run("train", "teacher", &["data.identities=p00..p03"])
-    }
-
-    fn distill(&self, out: &str, set: &[&str]) -> PathBuf {
-        let teacher = format!("teacher.path={}", self.text("teacher"));
-        let mut all = vec![
-            "data.identities=p00..p03",
-            teacher.as_str(),
-            "validation.identities=p04..p05",
-            "validation.sizes=[8]",
-        ];
-        all.extend(set);
-        self.run("distill", out, &all)
-    }
-}
-
-fn steps(run: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .filter(|v: &Value| v["kind"] == "step")
-        .collect()
-}
-
-fn loss(step: &Value) -> f64 {
-    step["loss"].as_f64().unwrap()
-}
+use crate::{
+    ground::{Ground, loss, steps},
+    support::{ccface, succeed},
+};
 
 #[test]
 fn teacher_student_evaluation_and_report() {
@@ -213,68 +125,6 @@ fn teacher_student_evaluation_and_report() {
         let eer = &result["pairings"]["student-student"][size.to_string()]["eer"];
         assert_eq!(eer.as_f64(), Some(row.eer));
     }
-}
-
-#[test]
-fn a_mask_hides_what_lies_outside_the_oval_from_the_network() {
-    let ground = Ground::new();
-    let model = ground.teacher();
-    let (faces, masked) = (ground.path("faces"), ground.path("masked"));
-    for person in ["p04", "p05"] {
-        fs::create_dir_all(masked.join(person)).unwrap();
-        for shot in 0..6 {
-            let name = format!("{person}/{shot:02}.png");
-            let picture = image::open(faces.join(&name)).unwrap().to_rgb8();
-            let oval = FaceMask::Oval.apply(FaceImage::from_rgb8(&picture));
-            oval.to_rgb8().save(masked.join(&name)).unwrap();
-        }
-    }
-    let embedded = |data: &Path, mask: FaceMask| {
-        let device = DeviceSpec::default().resolve().unwrap();
-        let mut request = FacesRequest::new(model.clone(), data.into(), device);
-        request.identities = "p04..p05".parse().unwrap();
-        request.sizes = vec![8];
-        request.mask = mask;
-        let evaluation = evaluate_faces(&request, &mut |_, _, _| {}).unwrap();
-        let alignment = evaluation.result.protocol.alignment;
-        assert_eq!(alignment.contains("--mask oval"), mask == FaceMask::Oval);
-        let views = evaluation.student;
-        [0, 7].map(|i| [views.hr.row(i), views.lr[&8].row(i)].map(<[f32]>::to_vec))
-    };
-    let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let shown = embedded(&faces, FaceMask::Oval);
-    let whole = embedded(&faces, FaceMask::None);
-    let before = embedded(&masked, FaceMask::None);
-    for i in 0..2 {
-        // Masked in the folder the grey is 128 in place of 127.5.
-        assert!(cosine(&shown[i][0], &before[i][0]) > 0.9999);
-        assert!(cosine(&shown[i][0], &whole[i][0]) < 0.999);
-        assert!(cosine(&shown[i][1], &whole[i][1]) < 0.999);
-    }
-    // The same in a protocol that embeds listed images.
-    let (probes, rows) = (ground.text("probes.csv"), ground.text("rows.npy"));
-    let listed = ["p04", "p05"].map(|p| [0, 1, 2].map(|i| format!("{p}/{i:02}.png,{p}\n")));
-    fs::write(&probes, format!("path,label\n{}", listed.concat().concat())).unwrap();
-    let text = |path: &Path| path.to_str().unwrap().to_owned();
-    let json = succeed(&[
-        "evaluate",
-        "csv",
-        &text(&faces),
-        "--probe",
-        &probes,
-        "--model",
-        &text(&model),
-        "--mask",
-        "oval",
-        "--save-embeddings",
-        &rows,
-        "--json",
-        "-",
-    ]);
-    assert!(json.contains("--mask oval"), "{json}");
-    let row = &read_matrix(Path::new(&rows)).unwrap().data[..16];
-    let norm = cosine(row, row).sqrt();
-    assert!(cosine(row, &shown[0][0]) / norm > 0.999_999);
 }
 
 #[test]

@@ -7,8 +7,10 @@ mod cli;
 mod data_cli;
 mod end_to_end;
 mod evaluate_cli;
+mod evaluate_faces;
 mod fuzz_corpora;
 mod golden;
+mod ground;
 mod interchange;
 #[path = "../oracle/mod.rs"]
 mod oracle;

@@ -176,11 +176,18 @@ fn check(distances: &[f64], same: &[bool], folds: usize) -> Result<()> {
             found: same.len(),
         });
     }
-    if folds < 2 || distances.len() < folds {
+    if folds < 2 {
         return Err(EvalError::OutOfRange {
             what: "the number of folds",
             value: folds as f64,
-            range: "2 to the number of pairs",
+            range: "2 or more",
+        });
+    }
+    if distances.len() < folds {
+        return Err(EvalError::OutOfRange {
+            what: "the number of pairs",
+            value: distances.len() as f64,
+            range: "one for each fold (10 in the LFW protocol) or more; list more pairs",
         });
     }
     if let Some(index) = distances.iter().position(|d| !d.is_finite()) {
@@ -280,7 +287,13 @@ mod tests {
 
     #[test]
     fn wrong_input_is_refused() {
-        assert!(fold_accuracy(&[1.0; 9], &[true; 9], 10).is_err());
+        let few = fold_accuracy(&[1.0; 9], &[true; 9], 10).unwrap_err();
+        assert!(
+            few.to_string()
+                .starts_with("the number of pairs is 9, allowed is one for each fold"),
+            "{few}"
+        );
+        assert!(fold_accuracy(&[1.0; 9], &[true; 9], 1).is_err());
         assert!(fold_accuracy(&[1.0; 20], &[true; 19], 10).is_err());
         assert!(fold_val(&[f64::NAN; 20], &[true; 20], 10, 0.1).is_err());
     }
