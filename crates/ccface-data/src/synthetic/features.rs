@@ -13,6 +13,7 @@ use super::skin::Surface;
 pub(super) fn paint(who: &Identity, face: &Face, noise: &Noise, p: V3, soft: f32, s: &mut Surface) {
     let (x, y) = (p.0, p.1);
     let ax = x.abs();
+    hollow(who, face, x, y, s);
     beard(who, face, noise, p, s);
     if ax < 7.0 && y > -0.5 && y < 5.0 {
         brow(who, face, noise, x, y, soft, s);
@@ -28,6 +29,32 @@ pub(super) fn paint(who: &Identity, face: &Face, noise: &Noise, p: V3, soft: f32
         mouth(who, face, noise, x, y, soft, s);
     }
     fold(face, x, y, s);
+}
+
+/// Where light from all sides hardly reaches: the sockets below the brows, beside and below the nose, the corners of
+/// the mouth.
+fn hollow(who: &Identity, face: &Face, x: f32, y: f32, s: &mut Surface) {
+    let (e, ax) = (&who.eyes, x.abs());
+    let side = usize::from(x > 0.0);
+    let brow = face.brow_level[side];
+    let deep = (0.6 + 0.7 * e.depth).clamp(0.4, 1.4);
+    let socket = 0.30 * deep * bump2(ax, y, e.spacing + 0.1, 0.45 * brow, 2.8, 0.55 * brow + 0.75)
+        + 0.20 * deep * bump2(ax, y, e.spacing - 1.75, 0.35, 1.0, 1.5);
+    let nose =
+        0.30 * bump2(
+            ax,
+            y,
+            face.nose_width + 0.1,
+            face.nose_base + 0.45,
+            0.6,
+            1.0,
+        ) + 0.28 * bump2(x, y, 0.0, face.nose_base - 0.2, 1.6, 0.8);
+    let corner = 0.22 * bump2(ax, y, face.mouth_width + 0.2, -face.mouth_level, 0.9, 0.9);
+    let dark = (socket + nose + corner).min(0.7);
+    s.albedo = s
+        .albedo
+        .times(V3(1.0 - 0.85 * dark, 1.0 - dark, 1.0 - dark));
+    s.gloss *= 1.0 - dark;
 }
 
 fn eye(who: &Identity, face: &Face, x: f32, y: f32, soft: f32, s: &mut Surface) {
@@ -73,16 +100,18 @@ fn eye(who: &Identity, face: &Face, x: f32, y: f32, soft: f32, s: &mut Surface) 
         let (gx, gy) = (sx - face.gaze[0], v - face.gaze[1] - 0.08 * a);
         let r = (gx * gx + gy * gy).sqrt();
         let radius = e.iris_radius;
-        let white = linear(0.80, 0.77, 0.74) * mix(1.0, 0.78, smooth(0.3, 1.0, u.abs()));
+        let white = linear(0.72, 0.69, 0.67) * mix(1.0, 0.5, smooth(0.3, 1.0, u.abs()));
+        // Behind dark lids less light reaches it.
+        let white = white * mix(0.62, 1.0, smooth(0.05, 0.5, who.skin.albedo.luma()));
         let fibre = 0.8 + 0.4 * bump(((r / radius - 0.62) / 0.35) * ((r / radius - 0.62) / 0.35));
         let rim = smooth(radius * 0.78, radius, r);
-        let iris = (e.iris * fibre).mix(e.iris * 0.25, rim);
+        let iris = (e.iris * (0.6 * fibre)).mix(e.iris * 0.15, rim);
         let pupil = linear(0.02, 0.02, 0.02);
         let mut c = white.mix(iris, smooth(radius + 0.5 * soft, radius - 0.5 * soft, r));
         c = c.mix(pupil, smooth(0.24 + 0.5 * soft, 0.24 - 0.5 * soft, r));
         // Pink corner, and the shadow that the upper lid throws.
         c = c.mix(linear(0.75, 0.45, 0.42), smooth(-0.8, -1.0, u) * 0.7);
-        let shade = mix(0.45, 1.0, smooth(0.0, 0.42, upper - v));
+        let shade = mix(0.3, 0.95, smooth(0.0, 0.6, upper - v));
         s.albedo = s.albedo.mix(c * shade, alpha);
         s.gloss = mix(s.gloss, 0.0, alpha);
         let (hx, hy) = (gx - face.glint[0], gy - face.glint[1]);
@@ -90,13 +119,13 @@ fn eye(who: &Identity, face: &Face, x: f32, y: f32, soft: f32, s: &mut Surface) 
     }
     // Lashes: the dark rim of the upper lid, a faint one below.
     if u.abs() < 1.12 {
-        let thick = 0.07 + 0.13 * e.lash;
+        let thick = 0.12 + 0.16 * e.lash;
         let d = (v - upper - 0.02) / (thick + 0.6 * soft);
-        let l = bump(d * d) * smooth(1.12, 0.9, u.abs()) * (0.55 + 0.45 * e.lash).min(1.0);
+        let l = bump(d * d) * smooth(1.12, 0.9, u.abs()) * (0.65 + 0.4 * e.lash).min(1.0);
         s.albedo = s.albedo.mix(linear(0.07, 0.05, 0.05), (1.15 * l).min(1.0));
         let d = (v - lower) / (0.06 + 0.6 * soft);
         s.albedo = s.albedo
-            * (1.0 - 0.5 * (0.3 + 0.5 * e.lash) * bump(d * d) * smooth(1.05, 0.8, u.abs()));
+            * (1.0 - 0.7 * (0.4 + 0.5 * e.lash) * bump(d * d) * smooth(1.05, 0.8, u.abs()));
     }
 }
 
@@ -159,8 +188,8 @@ fn mouth(who: &Identity, face: &Face, noise: &Noise, x: f32, y: f32, soft: f32, 
         let lower = smooth(-edge, edge, in_lower) * end;
         let crinkle = 1.0 + 0.09 * (noise.at(x * 5.0, v * 0.8) - 0.5);
         let c = who.mouth.colour * crinkle;
-        s.albedo = s.albedo.mix(c * 0.86, upper).mix(c, lower);
-        s.gloss = mix(s.gloss, 0.28, upper.max(lower));
+        s.albedo = s.albedo.mix(c * 0.8, upper).mix(c, lower);
+        s.gloss = mix(s.gloss, 0.12, upper.max(lower));
         // The opening, with teeth behind the upper lip.
         let gap = lips.gap_top - lips.gap_bottom;
         let inside = (lips.gap_top - v).min(v - lips.gap_bottom);
@@ -181,17 +210,17 @@ fn mouth(who: &Identity, face: &Face, noise: &Noise, x: f32, y: f32, soft: f32, 
         s.gloss *= 1.0 - hole;
         // The line between closed lips, darker at the corners.
         let mid = 0.5 * (lips.gap_top + lips.gap_bottom);
-        let d = (v - mid) / (0.08 + 0.7 * soft);
+        let d = (v - mid) / (0.12 + 0.7 * soft);
         let line = bump(d * d) * smooth(1.14, 0.92, u.abs()) * smooth(0.25, 0.05, gap);
         s.albedo = s
             .albedo
-            .mix(s.albedo.times(V3(0.30, 0.20, 0.20)), 0.8 * line);
+            .mix(s.albedo.times(V3(0.24, 0.15, 0.15)), 0.95 * line);
         let (du, dv) = ((u.abs() - 1.04) / 0.12, (v - mid) / 0.3);
         s.albedo = s.albedo * (1.0 - 0.3 * bump(du * du + dv * dv));
     }
     // Shade below the lower lip.
     let below = bump2(x, v, 0.0, lips.bottom - 0.35, face.mouth_width * 0.8, 0.5);
-    s.albedo = s.albedo * (1.0 - 0.16 * below);
+    s.albedo = s.albedo * (1.0 - 0.28 * below);
 }
 
 /// The line from the wing of the nose to beside the mouth.

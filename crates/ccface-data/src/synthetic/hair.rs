@@ -51,8 +51,8 @@ impl Hair {
             &[
                 linear(0.33, 0.22, 0.14),
                 linear(0.45, 0.31, 0.18),
-                linear(0.66, 0.50, 0.30),
-                linear(0.82, 0.68, 0.45),
+                linear(0.56, 0.42, 0.26),
+                linear(0.70, 0.57, 0.38),
                 linear(0.52, 0.24, 0.12),
             ]
         };
@@ -60,7 +60,7 @@ impl Hair {
         let grey = smooth(0.5, 0.95, age) * range(s, 0.0, 1.3);
         let dyed = s.chance(f64::from(0.4 * (1.0 - male)));
         let grey = if dyed { 0.1 * grey } else { grey.min(1.0) };
-        let colour = base.mix(linear(0.78, 0.77, 0.76), grey);
+        let colour = base.mix(linear(0.66, 0.65, 0.64), grey);
         let loss = male * smooth(0.2, 0.9, age);
         let style = if male > 0.5 {
             let u = s.uniform() as f32;
@@ -100,10 +100,10 @@ impl Hair {
             colour,
             top: 1.3,
             side: 0.5,
-            hairline: 6.5 + 0.55 * wide(s) + 1.1 * loss,
+            hairline: 7.2 + 0.55 * wide(s) + 1.1 * loss,
             recession: (0.4 + 0.5 * wide(s)).max(0.0) * male + 1.6 * loss,
             peak: range(s, -0.2, 0.6),
-            opening: range(s, 1.05, 1.28),
+            opening: range(s, 0.86, 1.12),
             opening_low: 1.35,
             bottom: -1.8,
             nape: -6.0,
@@ -111,9 +111,9 @@ impl Hair {
             sweep: range(s, -1.0, 1.0),
             wave: 0.0,
             curl: 0.0,
-            streak: range(s, 0.15, 0.5),
+            streak: range(s, 0.3, 0.9),
             shine: range(s, 0.1, 0.5),
-            ragged: range(s, 0.1, 0.35),
+            ragged: range(s, 0.2, 0.8),
             cover: 1.0,
             crown_bald: false,
         };
@@ -125,7 +125,7 @@ impl Hair {
         let long = |h: &mut Self, s: &mut Stream| {
             h.top = range(s, 0.6, 1.6);
             h.side = range(s, 0.5, 1.6);
-            h.opening = range(s, 0.9, 1.2);
+            h.opening = range(s, 0.78, 1.1);
             h.opening_low = range(s, 0.85, 1.3);
             h.fringe = if s.chance(0.4) {
                 range(s, 0.3, 1.0)
@@ -187,7 +187,7 @@ impl Hair {
             Style::Tied => {
                 self.top = range(s, 0.3, 0.9);
                 self.side = range(s, 0.15, 0.4);
-                self.opening = range(s, 1.2, 1.4);
+                self.opening = range(s, 0.98, 1.2);
                 self.peak = range(s, -0.1, 0.3);
                 self.shine = range(s, 0.3, 0.6);
             }
@@ -220,7 +220,7 @@ impl Hair {
         let b = (y - 1.0) / (top - 1.0);
         let (a2, b2) = (a * a, b * b);
         // Between a rounded box and an ellipse.
-        (0.6 * (a2 * a2 + b2 * b2).sqrt().sqrt() + 0.4 * (a2 + b2).sqrt() - 1.06) * 6.0
+        (0.3 * (a2 * a2 + b2 * b2).sqrt().sqrt() + 0.7 * (a2 + b2).sqrt() - 1.06) * 6.0
     }
 
     /// Whether a place of the shell lies so far inside the opening that no strand reaches it.
@@ -284,6 +284,8 @@ impl Hair {
                 if self.fringe > 0.0 && cos > 0.0 && y > 1.5 {
                     v = v.max(0.45 * self.fringe.min(0.8));
                 }
+                let lock = noise.fractal(angle * 2.3 + 11.0, y * 0.18 + 5.0);
+                v += volume * 0.5 * lock * smooth(0.0, 2.0, f);
                 if self.curl > 0.0 {
                     v += self.curl
                         * 0.9

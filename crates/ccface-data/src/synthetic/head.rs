@@ -182,8 +182,8 @@ impl Face {
         hill(0.0, 1.4, 1.8, 1.2, 0.5 * k.brow_ridge);
         hill(6.2, 2.4, 2.0, 2.6, -0.3);
         // Sockets, inner corners and eyeballs.
-        hill(y.spacing, -0.15, 2.5, 1.75, -y.depth);
-        hill(y.spacing - 1.7, 0.1, 1.1, 1.3, -0.35 * y.depth);
+        hill(y.spacing - 0.1, 0.1, 2.6, 1.75, -1.25 * y.depth);
+        hill(y.spacing - 1.7, 0.2, 1.1, 1.4, -0.5 * y.depth);
         hill(y.spacing, 0.0, 1.5, 1.05, 0.32 + 0.3 * y.depth);
         hill(y.spacing - 0.1, -1.15, 1.5, 0.7, 0.18 * y.bag);
         // Cheekbones and cheeks.
@@ -365,25 +365,27 @@ impl Face {
         let (bridge_width, bridge_height) = self.nose_bridge;
         let tip = -self.nose_length;
         let along = (self.nose_root - y) / (self.nose_root - tip);
+        let ball = 0.22 * self.nose_protrusion + 0.6 * self.nose_tip;
+        let back = self.nose_protrusion + 0.4 * self.nose_tip - 0.75 * ball;
+        let width = 1.15 * bridge_width + 0.55;
         let (height, width) = if along < 0.0 {
             let up = smooth(self.nose_root + 1.6, self.nose_root, y);
-            (bridge_height * up, 1.45 * bridge_width + 0.3)
+            (bridge_height * up, width)
         } else if along <= 1.0 {
             let t = along * (0.55 + 0.45 * along);
             let h = (along - 0.42) / 0.4;
-            let height = mix(bridge_height, self.nose_protrusion, t) + self.nose_hump * bump(h * h);
-            (height, 1.45 * bridge_width + 0.3 + 0.6 * along * along)
+            let height = mix(bridge_height, back, t) + self.nose_hump * bump(h * h);
+            (height, width + 0.25 * along * along)
         } else {
-            let t = (y - tip) / (self.nose_base - tip);
-            let height = self.nose_protrusion * (1.0 - 0.82 * smooth(0.0, 1.0, t));
-            let fade = smooth(self.nose_base - 0.5, self.nose_base, y);
-            (height * fade, 1.45 * bridge_width + 0.9 - 0.3 * t.min(1.0))
+            // Below the tip the nose turns under, ever more steeply.
+            let t = ((tip - y) / (tip - self.nose_base + 0.45)).min(1.0);
+            (back * (1.0 - t * t) * (1.0 - 0.35 * t), width + 0.25)
         };
         let c = (ax / width).min(1.0);
-        let ridge = height * bump(c * c) * (1.0 + 0.25 * c * c);
-        let ball = self.nose_tip * bump2(x, y, 0.0, tip, 1.15, 1.0);
-        let wing = 0.85 * bump2(ax, y, self.nose_width - 0.55, tip - 0.25, 0.95, 0.95);
-        ridge.max(0.0) + ball + wing * smooth(self.nose_base - 0.3, self.nose_base + 0.1, y)
+        let ridge = height * bump(c * c) * (1.0 + 0.1 * c * c);
+        let ball = ball * bump2(x, y, 0.0, tip + 0.05, 1.25, 1.15);
+        let wing = 1.05 * bump2(ax, y, self.nose_width - 0.5, tip - 0.25, 0.95, 0.95);
+        ridge.max(0.0) + ball + wing * smooth(self.nose_base - 0.35, self.nose_base + 0.25, y)
     }
 
     /// The five landmarks in head coordinates: the eye at the image's left, the eye at its right, the

@@ -158,7 +158,15 @@ impl Identity {
         let eyes = Eyes::new(s, sex, age, tone, male);
         let brows = Brows::new(s, sex, age, &hair);
         let nose = Nose::new(s, sex, age);
-        let mouth = Mouth::new(s, sex, age, &skin, male, skull.length);
+        let mouth = Mouth::new(
+            s,
+            sex,
+            age,
+            &skin,
+            male,
+            skull.length,
+            nose.length + nose.drop,
+        );
         let beard = Beard::new(s, male, age, &hair);
         let glasses = Glasses::new(s, age);
         let asymmetry = [
@@ -187,16 +195,16 @@ impl Skull {
     fn new(s: &mut Stream, sex: f32, age: f32, weight: f32) -> Self {
         let width = 7.5 + 0.35 * wide(s) + 0.1 * sex;
         let face_width = 6.85 + 0.38 * wide(s) + 0.12 * sex + 0.16 * weight;
-        let jaw_width = face_width * (0.80 + 0.055 * wide(s) + 0.025 * sex + 0.03 * weight);
+        let jaw_width = face_width * (0.82 + 0.06 * wide(s) + 0.025 * sex + 0.03 * weight);
         Self {
             width,
-            height: 11.6 + 0.5 * wide(s),
+            height: 12.0 + 0.5 * wide(s),
             temple: width.min(face_width + 0.4) * (0.96 + 0.02 * wide(s)),
             face_width,
             jaw_width,
-            jaw_level: 7.0 + 0.5 * wide(s),
-            chin_width: 2.5 + 0.45 * wide(s) + 0.25 * sex,
-            length: 11.3 + 0.6 * wide(s) + 0.3 * sex,
+            jaw_level: 6.8 + 0.5 * wide(s),
+            chin_width: 2.75 + 0.45 * wide(s) + 0.25 * sex,
+            length: 10.9 + 0.55 * wide(s) + 0.4 * sex,
             depth: 9.0 + 0.3 * wide(s),
             flatness: 0.28 + 0.16 * wide(s),
             forehead_slope: 0.45 + 0.3 * wide(s) + 0.15 * sex,
@@ -240,7 +248,7 @@ impl Eyes {
         Self {
             spacing: 3.15 + 0.22 * wide(s),
             width: 1.52 + 0.14 * wide(s),
-            opening: (1.02 + 0.2 * wide(s) - 0.08 * sex - 0.15 * age).max(0.45),
+            opening: (1.2 + 0.2 * wide(s) - 0.08 * sex - 0.15 * age).max(0.45),
             tilt: 0.07 + 0.085 * wide(s) - 0.05 * age,
             depth: 0.55 + 0.25 * wide(s) + 0.12 * sex,
             skew: 0.25 * wide(s),
@@ -267,15 +275,17 @@ impl Eyes {
 
 impl Brows {
     fn new(s: &mut Stream, sex: f32, age: f32, hair: &Hair) -> Self {
-        let dark = hair.colour * range(s, 0.35, 0.9);
+        // Brows keep their colour longer than hair, and fair ones are darker than the hair above.
+        let dark = hair.base.mix(hair.colour, range(s, 0.0, 0.8)) * range(s, 0.3, 0.75);
+        let dark = dark * (0.16 / dark.luma().max(0.16)).sqrt();
         Self {
-            level: 2.15 + 0.3 * wide(s) - 0.2 * sex,
-            thickness: (0.50 + 0.17 * wide(s) + 0.08 * sex).max(0.1),
+            level: 1.65 + 0.27 * wide(s) - 0.2 * sex,
+            thickness: (0.66 + 0.2 * wide(s) + 0.12 * sex).max(0.2),
             arch: 0.25 + 0.2 * wide(s) - 0.12 * sex,
             slant: 0.1 + 0.22 * wide(s),
-            length: 2.75 + 0.35 * wide(s),
+            length: 3.9 + 0.4 * wide(s),
             gap: (1.15 + 0.35 * wide(s) - 0.1 * sex).max(0.2),
-            density: (0.72 + 0.22 * wide(s) + 0.1 * sex - 0.15 * age).clamp(0.15, 1.0),
+            density: (0.82 + 0.18 * wide(s) + 0.1 * sex - 0.15 * age).clamp(0.15, 1.0),
             taper: range(s, 0.2, 0.9),
             colour: dark,
         }
@@ -285,14 +295,14 @@ impl Brows {
 impl Nose {
     fn new(s: &mut Stream, sex: f32, age: f32) -> Self {
         Self {
-            length: 3.75 + 0.42 * wide(s) + 0.1 * sex + 0.25 * age,
+            length: 3.35 + 0.36 * wide(s) + 0.12 * sex + 0.2 * age,
             width: 1.75 + 0.26 * wide(s) + 0.1 * sex + 0.1 * age,
             bridge_width: 1.0 + 0.2 * wide(s) + 0.08 * sex,
             bridge_height: 0.45 + 0.28 * wide(s) + 0.1 * sex,
             protrusion: 1.85 + 0.35 * wide(s) + 0.12 * sex,
             hump: 0.1 + 0.18 * wide(s) + 0.08 * sex,
             tip: 0.4 + 0.16 * wide(s) + 0.1 * age,
-            drop: 0.85 + 0.22 * wide(s),
+            drop: 0.8 + 0.2 * wide(s),
             nostril: 1.0 + 0.35 * wide(s),
             bend: 0.07 * wide(s),
         }
@@ -300,7 +310,15 @@ impl Nose {
 }
 
 impl Mouth {
-    fn new(s: &mut Stream, sex: f32, age: f32, skin: &Skin, male: f32, length: f32) -> Self {
+    fn new(
+        s: &mut Stream,
+        sex: f32,
+        age: f32,
+        skin: &Skin,
+        male: f32,
+        length: f32,
+        nose_base: f32,
+    ) -> Self {
         let upper = (0.62 + 0.24 * wide(s) - 0.08 * sex - 0.28 * age).max(0.14);
         let lower = (0.92 + 0.26 * wide(s) - 0.08 * sex - 0.28 * age).max(0.25);
         let natural = skin.albedo.times(V3(0.92, 0.52, 0.55)).mix(
@@ -316,11 +334,11 @@ impl Mouth {
             ]);
             natural.mix(paint, range(s, 0.3, 0.9))
         } else {
-            natural.mix(skin.albedo, range(s, 0.05, 0.6))
+            natural.mix(skin.albedo, range(s, 0.0, 0.4))
         };
         Self {
-            level: 7.1 + 0.38 * wide(s) + 0.25 * (length - 11.3),
-            width: 2.5 + 0.27 * wide(s) + 0.1 * sex,
+            level: nose_base + 2.1 + 0.2 * wide(s) + 0.1 * (length - 10.9),
+            width: 2.65 + 0.25 * wide(s) + 0.1 * sex,
             upper,
             lower,
             cupid: (0.4 + 0.28 * wide(s)).clamp(0.0, 0.95),

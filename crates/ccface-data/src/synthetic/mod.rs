@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DataError;
 
 /// Rises whenever a change of the generator changes any picture.
-pub const GENERATOR_VERSION: u32 = 1;
+pub const GENERATOR_VERSION: u32 = 2;
 
 /// How synthetic faces are drawn; identities and their pictures follow from the seed alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

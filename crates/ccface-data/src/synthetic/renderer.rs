@@ -257,7 +257,8 @@ impl Renderer<'_> {
             Material::HairInside => self.strand(&at, 0.35),
             _ => {
                 let fold = 1.0 + 0.15 * self.noise.fractal(at.p.0 * 0.5, at.p.1 * 0.7);
-                self.lamps.cloth(self.sample.cloth * fold, at.n, at.open)
+                self.lamps
+                    .cloth(self.sample.clothes.paint(at.p) * fold, at.n, at.open)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What changes between two pictures of one person: pose, expression, light, camera, background.
 
 use super::draw::{bell, range};
-use super::math::{Rotation, V3, linear, sin_cos};
+use super::math::{Rotation, V3, linear, mix, sin_cos, smooth};
 use super::{SyntheticConfig, identity::Identity};
 use crate::rng::{Purpose, Stream};
 
@@ -58,6 +58,20 @@ pub(super) struct Background {
     pub(super) texture: f32,
 }
 
+/// What is worn below the face.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clothes {
+    pub(super) colour: V3,
+    /// The colour of every second stripe.
+    pub(super) second: V3,
+    /// Stripes in a centimetre, across and down; 0 and 0 is plain.
+    pub(super) stripes: [f32; 2],
+    /// Where they begin beside the neck, in centimetres above the chin.
+    pub(super) level: f32,
+    /// Half their width one centimetre below that.
+    pub(super) shoulder: f32,
+}
+
 /// All that one picture adds to its person.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
@@ -66,7 +80,7 @@ pub(super) struct Sample {
     pub(super) light: Light,
     pub(super) camera: Camera,
     pub(super) background: Background,
-    pub(super) cloth: V3,
+    pub(super) clothes: Clothes,
     pub(super) glasses: bool,
     pub(super) hair_shift: f32,
 }
@@ -86,31 +100,59 @@ impl Sample {
         let light = Light::new(s, config.light);
         let camera = Camera::new(s, config, who.skin.albedo.luma());
         let background = Background::new(s);
+        let cloth = colour(s, 0.02, 0.7);
+        let glasses = who
+            .glasses
+            .as_ref()
+            .is_some_and(|g| s.chance(f64::from(g.habit)));
+        let hair_shift = 0.12 * bell(s);
         Self {
             pose,
             expression,
             light,
             camera,
             background,
-            cloth: colour(s, 0.02, 0.7),
-            glasses: who
-                .glasses
-                .as_ref()
-                .is_some_and(|g| s.chance(f64::from(g.habit))),
-            hair_shift: 0.12 * bell(s),
+            clothes: Clothes::new(s, cloth),
+            glasses,
+            hair_shift,
         }
     }
 }
 
 /// A random colour of moderate saturation.
 fn colour(s: &mut Stream, low: f32, high: f32) -> V3 {
+    // Most of what stands behind people and what they wear is rather dark.
     let v = range(s, low.sqrt(), high.sqrt());
-    let v = v * v;
+    let v = v * v * mix(v, 1.0, 0.3);
     V3(
         v * range(s, 0.6, 1.3),
         v * range(s, 0.7, 1.2),
         v * range(s, 0.6, 1.4),
     )
+}
+
+impl Clothes {
+    fn new(s: &mut Stream, plain: V3) -> Self {
+        let striped = s.chance(0.3);
+        let (across, down) = (range(s, -1.2, 1.2), range(s, -1.2, 1.2));
+        Self {
+            colour: plain,
+            second: colour(s, 0.02, 0.9),
+            stripes: if striped { [across, down] } else { [0.0; 2] },
+            level: range(s, -3.6, 3.6),
+            shoulder: range(s, 7.5, 13.0),
+        }
+    }
+
+    /// The colour at a place of the cloth.
+    pub(super) fn paint(&self, p: V3) -> V3 {
+        let [across, down] = self.stripes;
+        if across == 0.0 && down == 0.0 {
+            return self.colour;
+        }
+        let (wave, _) = sin_cos(std::f32::consts::TAU * (across * p.0 + down * p.1));
+        self.colour.mix(self.second, smooth(-0.2, 0.2, wave))
+    }
 }
 
 impl Pose {
@@ -167,7 +209,7 @@ impl Light {
             let t = 0.26 * bell(s) * strength;
             V3(1.0 + 0.24 * t, 1.0 + 0.03 * t, 1.0 - 0.26 * t)
         };
-        let key_share = 0.6 + range(s, -0.28, 0.28) * strength;
+        let key_share = 0.66 + range(s, -0.3, 0.28) * strength;
         let key_colour = temperature(s) * (1.25 * key_share);
         let fill_colour = temperature(s) * (0.45 * (1.0 - key_share) * range(s, 0.4, 1.6));
         let ambient = temperature(s) * (0.8 * (1.0 - key_share) + 0.08);
@@ -187,7 +229,7 @@ impl Camera {
     fn new(s: &mut Stream, config: &SyntheticConfig, skin: f32) -> Self {
         let white = V3(1.0 + 0.05 * bell(s), 1.0, 1.0 + 0.06 * bell(s));
         // Cameras expose partly for the face: dark skin gets a little more light.
-        let metering = 1.0 + 0.55 * (0.35 - skin).max(0.0) / 0.35 - 0.4 * (skin - 0.4).max(0.0);
+        let metering = 1.0 + 0.55 * (0.35 - skin).max(0.0) / 0.35 - 0.9 * (skin - 0.38).max(0.0);
         Self {
             distance: range(s, 55.0, 180.0),
             exposure: (1.0 + 0.17 * bell(s) * config.light) * metering,

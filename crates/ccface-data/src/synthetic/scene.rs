@@ -16,7 +16,7 @@ pub(super) fn build(who: &Identity, sample: &Sample, face: &Face, noise: &Noise)
         vertices: Vec::with_capacity(16_000),
         triangles: Vec::with_capacity(32_000),
     };
-    mesh.add(&head(face), Material::Face, 4.5);
+    mesh.add(&head(face), Material::Face, 6.0);
     for side in [-1.0, 1.0] {
         mesh.add(&ear(who, face, side), Material::Ear, 0.0);
     }
@@ -32,10 +32,12 @@ pub(super) fn build(who: &Identity, sample: &Sample, face: &Face, noise: &Noise)
     for v in &mut mesh.vertices[first..] {
         v.open = mix(0.45, 0.9, ((face.chin_level - v.p.1) / 4.0).clamp(0.0, 1.0));
     }
+    let clothes = &sample.clothes;
+    let top = face.chin_level + clothes.level;
     let cloth = tube(&[
-        (face.chin_level - 3.6, who.skull.jaw_width * 1.15, 6.2, -4.0),
-        (face.chin_level - 4.6, 11.0, 7.5, -4.5),
-        (face.chin_level - 6.5, 17.0, 9.0, -5.0),
+        (top, who.skull.jaw_width * 1.15, 6.2, -4.0),
+        (top - 1.0, clothes.shoulder, 7.5, -4.5),
+        (top - 3.0, clothes.shoulder.max(10.0) + 6.0, 9.0, -5.0),
         (face.chin_level - 12.0, 20.0, 10.0, -5.0),
     ]);
     mesh.add(&cloth, Material::Cloth, 0.0);

@@ -75,7 +75,7 @@ impl Skin {
             blotch: range(s, 0.03, 0.14) + 0.08 * age,
             freckles: if freckled { range(s, 0.3, 1.0) } else { 0.0 },
             pores: range(s, 0.02, 0.10),
-            gloss: range(s, 0.05, 0.30),
+            gloss: range(s, 0.08, 0.42),
             wrinkles: (smooth(0.25, 0.95, age) * range(s, 0.5, 1.2)).min(1.0),
             circles: (0.25 + 0.2 * bell(s) + 0.3 * age).clamp(0.0, 0.8),
             spots,

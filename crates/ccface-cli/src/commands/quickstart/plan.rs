@@ -16,7 +16,7 @@ pub(super) const SIZES: [usize; 6] = [8, 12, 16, 24, 32, 112];
 /// Pictures that the teacher sees in training: the budget of the largest part.
 const TEACHER_PICTURES: usize = 16_000;
 /// Pictures that the control and the student see each.
-const STUDENT_PICTURES: usize = 12_000;
+const STUDENT_PICTURES: usize = 9_600;
 
 const BASE: (&str, &str) = ("quickstart/base.toml", include_str!("base.toml"));
 
