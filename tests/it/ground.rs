@@ -3,11 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::Value;
 
-use crate::support::{folder, succeed};
+use crate::support::{folder, program, success};
 
 const TINY: &str = r#"
 seed = 3
@@ -25,43 +26,56 @@ epochs = 2
 batch = 8
 "#;
 
-/// A folder with six people of six pictures and a configuration that trains in moments.
+/// A folder of pictures and a configuration that trains in moments.
 pub(crate) struct Ground {
     dir: tempfile::TempDir,
+    /// `key=value` that come before those of each run.
+    settings: &'static [&'static str],
 }
 
 impl Ground {
+    /// Six people of six pictures.
     pub(crate) fn new() -> Self {
+        Self::with(6, 6, &[])
+    }
+
+    pub(crate) fn with(people: u64, shots: u64, settings: &'static [&'static str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        folder(&dir.path().join("faces"), 6, 6, 32);
+        folder(&dir.path().join("faces"), people, shots, 32);
         fs::write(dir.path().join("tiny.toml"), TINY).unwrap();
-        Self { dir }
+        Self { dir, settings }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// `ccface TASK` on the tiny configuration; gives the run directory.
-    pub(crate) fn run(&self, task: &str, out: &str, set: &[&str]) -> PathBuf {
-        let run = self.path(out);
-        let mut args = vec![
-            task.to_string(),
-            "--config".into(),
-            self.text("tiny.toml"),
-            "--out".into(),
-            self.text(out),
-        ];
-        args.extend(["--set".into(), format!("data.path={}", self.text("faces"))]);
-        for value in set {
-            args.extend(["--set".into(), (*value).to_string()]);
-        }
-        succeed(&args);
-        run
-    }
-
     pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().into()
+    }
+
+    /// `ccface TASK` on the tiny configuration; a student has the ground's teacher unless told otherwise.
+    pub(crate) fn command(&self, task: &str, out: &str, set: &[&str]) -> Command {
+        let mut command = program();
+        command.arg(task).arg("--config");
+        command.arg(self.path("tiny.toml"));
+        command.arg("--out").arg(self.path(out));
+        let data = format!("data.path={}", self.text("faces"));
+        let teacher = format!("teacher.path={}", self.text("teacher"));
+        let mut all = vec![data.as_str()];
+        if task == "distill" {
+            all.push(&teacher);
+        }
+        for value in all.iter().chain(self.settings).chain(set) {
+            command.arg("--set").arg(value);
+        }
+        command
+    }
+
+    /// Runs that command to its end; gives the run directory.
+    pub(crate) fn run(&self, task: &str, out: &str, set: &[&str]) -> PathBuf {
+        success(self.command(task, out, set).output().unwrap());
+        self.path(out)
     }
 
     /// A teacher of the first four people.
@@ -71,10 +85,8 @@ impl Ground {
 
     /// A student of that teacher, validated on the other two people.
     pub(crate) fn distill(&self, out: &str, set: &[&str]) -> PathBuf {
-        let teacher = format!("teacher.path={}", self.text("teacher"));
         let mut all = vec![
             "data.identities=p00..p03",
-            teacher.as_str(),
             "validation.identities=p04..p05",
             "validation.sizes=[8]",
         ];

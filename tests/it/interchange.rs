@@ -1,9 +1,6 @@
 //! Networks of other projects come in, ours go out, and the numbers stay.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use ccface_data::{FaceImage, FaceSource, ImageFolder, Selection};
 use ccface_eval::read_matrix;
@@ -14,7 +11,10 @@ use ccface_train::{
 };
 use serde_json::Value;
 
-use crate::support::{folder, refuse, shared, succeed};
+use crate::{
+    ground::Ground,
+    support::{refuse, shared, succeed},
+};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -127,54 +127,12 @@ fn a_truncated_checkpoint_ends_in_words_wherever_it_is_cut() {
     }
 }
 
-const TINY: &str = r#"
-seed = 3
-[student]
-start = "scratch"
-backbone = { kind = "iresnet", blocks = [1, 1, 1, 1], width = 8, input_size = 32, embedding = 16, stem_stride = 2 }
-[pairs]
-sizes = [8, 32]
-[optimiser]
-learning_rate = 0.02
-[head]
-loss = { kind = "arcface", scale = 16.0, margin = 0.2 }
-[train]
-epochs = 1
-batch = 8
-"#;
-
-/// Faces of four people and a teacher trained on them.
-struct Ground {
-    dir: tempfile::TempDir,
-}
-
 impl Ground {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        folder(&dir.path().join("faces"), 4, 5, 32);
-        fs::write(dir.path().join("tiny.toml"), TINY).unwrap();
-        let ground = Self { dir };
+    /// Faces of four people and a teacher trained on them.
+    fn with_four_people() -> Self {
+        let ground = Self::with(4, 5, &["pairs.sizes=[8, 32]", "train.epochs=1"]);
         ground.run("train", "teacher", &[]);
         ground
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        text(&self.path(name)).into()
-    }
-
-    fn run(&self, task: &str, out: &str, set: &[String]) {
-        let config = self.text("tiny.toml");
-        let data = format!("data.path={}", self.text("faces"));
-        let out = self.text(out);
-        let mut args = vec![task, "--config", &config, "--out", &out, "--set", &data];
-        for value in set {
-            args.extend(["--set", value]);
-        }
-        succeed(&args);
     }
 
     /// `ccface NAME… ` with these words, of which those that begin with `@` are files here.
@@ -199,7 +157,7 @@ impl Ground {
 
 #[test]
 fn an_exported_model_comes_back_as_a_teacher_with_its_head_for_a_student() {
-    let ground = Ground::new();
+    let ground = Ground::with_four_people();
     ground.ccface("export @teacher --out @teacher.safetensors");
     fs::write(ground.path("people.txt"), "p00\np01\np02\np03\n").unwrap();
     let import = "teacher import @teacher.safetensors --head @teacher/model/prototypes.safetensors --identities @people.txt --licence research-only --out @imported";
@@ -225,8 +183,8 @@ fn an_exported_model_comes_back_as_a_teacher_with_its_head_for_a_student() {
         "distill",
         "student",
         &[
-            format!("teacher.path={}", ground.text("imported")),
-            "teacher.prototypes=inherited".into(),
+            &format!("teacher.path={}", ground.text("imported")),
+            "teacher.prototypes=inherited",
         ],
     );
     let card = fs::read_to_string(ground.path("student/model/model.json")).unwrap();
@@ -261,7 +219,7 @@ fn an_exported_model_comes_back_as_a_teacher_with_its_head_for_a_student() {
 
 #[test]
 fn onnx_and_parts_and_a_mirror_give_the_rows_they_should() {
-    let ground = Ground::new();
+    let ground = Ground::with_four_people();
     ground.ccface("embed @teacher --data @faces --out @a.npy --unit-norm");
     let rows = ground.rows("a.npy");
     for fold in ["", "--fold-batch-norm"] {
@@ -299,7 +257,7 @@ fn onnx_and_parts_and_a_mirror_give_the_rows_they_should() {
 
 #[test]
 fn a_network_in_8_bits_stays_near_the_one_in_floats() {
-    let ground = Ground::new();
+    let ground = Ground::with_four_people();
     ground.ccface("embed @teacher --data @faces --out @a.npy");
     let told = ground.ccface(
         "export @teacher --out @q.onnx --int8 @faces --images 8 --sizes 8,32 --evaluate @faces",

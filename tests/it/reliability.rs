@@ -9,27 +9,19 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{folder, root};
+use crate::{ground::Ground, support::success};
 
-const TINY: &str = r#"
-seed = 5
-[student]
-start = "scratch"
-backbone = { kind = "iresnet", blocks = [1, 1, 1, 1], width = 8, input_size = 32, embedding = 16, stem_stride = 2 }
-[pairs]
-sizes = [6, 8, 12, 32]
-[optimiser]
-learning_rate = 0.02
-[head]
-loss = { kind = "adaface", scale = 16.0, margin = 0.2 }
-[train]
-epochs = 2
-batch = 8
-average = 0.9
-[checkpoint]
-every_steps = 1
-keep = 1000
-"#;
+/// An average to be kept, a checkpoint after every step, and other people to validate on.
+const SETTINGS: &[&str] = &[
+    "seed=5",
+    "head.loss={ kind = \"adaface\", scale = 16.0, margin = 0.2 }",
+    "train.average=0.9",
+    "checkpoint.every_steps=1",
+    "checkpoint.keep=1000",
+    "data.identities=p00..p03",
+    "validation.identities=p04..p05",
+    "validation.sizes=[8]",
+];
 
 /// Everything that has a state: queue, momentum encoder, average, standardised score, accumulation.
 const STATEFUL: &[&str] = &[
@@ -46,67 +38,26 @@ const STATEFUL: &[&str] = &[
     "train.batch=4",
 ];
 
-struct Ground {
-    dir: tempfile::TempDir,
-}
-
 impl Ground {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        folder(&dir.path().join("faces"), 6, 6, 32);
-        fs::write(dir.path().join("tiny.toml"), TINY).unwrap();
-        Self { dir }
+    fn checkpointed() -> Self {
+        Self::with(6, 6, SETTINGS)
     }
 
-    fn with_teacher() -> Self {
-        let ground = Self::new();
-        ground.run("train", "teacher", &["train.average=0"], &[]);
+    fn checkpointed_with_teacher() -> Self {
+        let ground = Self::checkpointed();
+        ground.run("train", "teacher", &["train.average=0"]);
         ground
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// `ccface TASK` on the tiny configuration; `more` follows.
-    fn command(&self, task: &str, out: &str, set: &[&str], more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ccface-under-test"));
-        let data = format!("data.path={}", self.path("faces").display());
-        let teacher = format!("teacher.path={}", self.path("teacher").display());
-        command
-            .arg(task)
-            .arg("--config")
-            .arg(self.path("tiny.toml"));
-        command.arg("--out").arg(self.path(out));
-        let mut all = vec![
-            data.as_str(),
-            "data.identities=p00..p03",
-            "validation.identities=p04..p05",
-            "validation.sizes=[8]",
-        ];
-        if task == "distill" {
-            all.push(&teacher);
-        }
-        all.extend(set);
-        for value in all {
-            command.arg("--set").arg(value);
-        }
-        command
-            .args(more)
-            .current_dir(root())
-            .env_remove("RUST_LOG");
-        command
-    }
-
-    fn run(&self, task: &str, out: &str, set: &[&str], more: &[&str]) -> PathBuf {
-        let output = self.command(task, out, set, more).output().unwrap();
-        assert!(output.status.success(), "{}", errors(&output));
+    /// As [`Ground::run`], `more` after it.
+    fn run_with(&self, task: &str, out: &str, set: &[&str], more: &[&str]) -> PathBuf {
+        success(self.command(task, out, set).args(more).output().unwrap());
         self.path(out)
     }
 
     fn start(&self, task: &str, out: &str, set: &[&str], more: &[&str]) -> Child {
-        let mut command = self.command(task, out, set, more);
-        command.stderr(Stdio::piped()).spawn().unwrap()
+        let mut command = self.command(task, out, set);
+        command.args(more).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
 
@@ -174,7 +125,7 @@ fn cut_off(run: &Path) {
 
 /// From every step of a run, the rest is the same bit for bit.
 fn goes_on_from_every_step(ground: &Ground, task: &str, set: &[&str]) {
-    let whole = ground.run(task, "whole", set, &[]);
+    let whole = ground.run(task, "whole", set);
     let names = checkpoints(&whole);
     assert!(names.len() >= 7, "{names:?}");
     for name in &names {
@@ -182,7 +133,7 @@ fn goes_on_from_every_step(ground: &Ground, task: &str, set: &[&str]) {
         copy(&whole, &part);
         cut_off(&part);
         let resume = format!("--resume={name}");
-        ground.run(task, name, set, &[&resume]);
+        ground.run_with(task, name, set, &[&resume]);
         same(&whole, &part, name);
         fs::remove_dir_all(&part).unwrap();
     }
@@ -191,7 +142,7 @@ fn goes_on_from_every_step(ground: &Ground, task: &str, set: &[&str]) {
 
 #[test]
 fn a_run_goes_on_bit_for_bit_from_every_step() {
-    let ground = Ground::with_teacher();
+    let ground = Ground::checkpointed_with_teacher();
     let parts = [
         "student.freeze=[\"layer1\", \"bn1\"]",
         "student.freeze_epochs=1",
@@ -240,7 +191,7 @@ fn kills() -> usize {
 
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_as_one_that_never_was() {
-    let ground = Ground::with_teacher();
+    let ground = Ground::checkpointed_with_teacher();
     let kills = kills();
     // Long enough that every kill finds the run alive.
     let epochs = format!("train.epochs={}", 4 + kills);
@@ -250,7 +201,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_never_was() {
         "checkpoint.keep=2",
         "checkpoint.every_steps=2",
     ]);
-    let whole = ground.run("distill", "whole", &set, &[]);
+    let whole = ground.run("distill", "whole", &set);
     let lines = result(&whole).0.lines().count();
     let run = ground.path("killed");
     let mut random: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -268,7 +219,8 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_never_was() {
         assert!(alive || kill > 0, "the run ended before the first kill");
     }
     let output = ground
-        .command("distill", "killed", &set, &["--resume"])
+        .command("distill", "killed", &set)
+        .arg("--resume")
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", errors(&output));
@@ -282,7 +234,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_never_was() {
 
 #[test]
 fn sigterm_saves_and_ends_with_143_and_sigusr1_saves_and_goes_on() {
-    let ground = Ground::new();
+    let ground = Ground::checkpointed();
     let long = [
         "train.epochs=400",
         "checkpoint.every_steps=0",
@@ -301,7 +253,8 @@ fn sigterm_saves_and_ends_with_143_and_sigusr1_saves_and_goes_on() {
     assert!(child.try_wait().unwrap().is_none(), "it goes on");
     // A second process is refused and changes nothing.
     let second = ground
-        .command("train", "run", &long, &["--resume"])
+        .command("train", "run", &long)
+        .arg("--resume")
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(2));
@@ -335,12 +288,12 @@ fn sigterm_saves_and_ends_with_143_and_sigusr1_saves_and_goes_on() {
 
 #[test]
 fn a_validation_that_sigterm_leaves_is_done_again() {
-    let ground = Ground::new();
+    let ground = Ground::checkpointed();
     // Many sizes make the validation long beside its three steps.
     let sizes: Vec<String> = (6..60).map(|size| size.to_string()).collect();
     let sizes = format!("validation.sizes=[{}]", sizes.join(","));
     let set = [sizes.as_str(), "checkpoint.every_steps=0"];
-    let whole = ground.run("train", "whole", &set, &[]);
+    let whole = ground.run("train", "whole", &set);
     let run = ground.path("run");
     let mut child = ground.start("train", "run", &set, &[]);
     assert!(wait_for_lines(&run, 3, &mut child));
@@ -348,7 +301,7 @@ fn a_validation_that_sigterm_leaves_is_done_again() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143), "{}", errors(&output));
     assert_eq!(state(&run), "interrupted");
-    ground.run("train", "run", &set, &["--resume"]);
+    ground.run_with("train", "run", &set, &["--resume"]);
     same(&whole, &run, "after a validation was left");
     // Two signals at once: the second does not wait, and nothing is broken by it.
     let mut child = ground.start("train", "twice", &set, &[]);
@@ -356,14 +309,14 @@ fn a_validation_that_sigterm_leaves_is_done_again() {
     signal(&child, "TERM");
     signal(&child, "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
-    ground.run("train", "twice", &set, &["--resume"]);
+    ground.run_with("train", "twice", &set, &["--resume"]);
     same(&whole, &ground.path("twice"), "after two signals");
 }
 
 #[test]
 fn runs_are_listed_with_their_state_and_what_is_wrong_with_their_checkpoints() {
-    let ground = Ground::new();
-    let run = ground.run("train", "one", &[], &[]);
+    let ground = Ground::checkpointed();
+    let run = ground.run("train", "one", &[]);
     copy(&run, &ground.path("two"));
     cut_off(&ground.path("two"));
     let newest = ground
@@ -375,7 +328,7 @@ fn runs_are_listed_with_their_state_and_what_is_wrong_with_their_checkpoints() {
         args.extend(more);
         crate::support::succeed(&args)
     };
-    let text = list(ground.dir.path(), &[]);
+    let text = list(&ground.path(""), &[]);
     assert!(
         text.contains("finished") && text.contains("cut off"),
         "{text}"
@@ -394,9 +347,10 @@ fn runs_are_listed_with_their_state_and_what_is_wrong_with_their_checkpoints() {
 
 #[test]
 fn a_dry_run_counts_and_measures_and_leaves_nothing() {
-    let ground = Ground::with_teacher();
+    let ground = Ground::checkpointed_with_teacher();
     let output = ground
-        .command("distill", "dry", STATEFUL, &["--dry-run"])
+        .command("distill", "dry", STATEFUL)
+        .arg("--dry-run")
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -414,8 +368,8 @@ fn a_dry_run_counts_and_measures_and_leaves_nothing() {
 
 #[test]
 fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
-    let ground = Ground::new();
-    let whole = ground.run("train", "whole", &[], &[]);
+    let ground = Ground::checkpointed();
+    let whole = ground.run("train", "whole", &[]);
     let newest = checkpoints(&whole).last().unwrap().clone();
     type Damage = fn(&Path);
     let damages: [Damage; 3] = [
@@ -439,7 +393,8 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
         let files = ["student.bpk", "optimiser.bpk", "progress.json"];
         damage(&run.join("checkpoints").join(&newest).join(files[number]));
         let output = ground
-            .command("train", &name, &[], &["--resume"])
+            .command("train", &name, &[])
+            .arg("--resume")
             .output()
             .unwrap();
         let said = errors(&output);
@@ -457,23 +412,25 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
     for name in checkpoints(&run) {
         fs::write(run.join("checkpoints").join(name).join("manifest.json"), "").unwrap();
     }
-    ground.run("train", "nothing", &[], &["--resume"]);
+    ground.run_with("train", "nothing", &[], &["--resume"]);
     same(&whole, &run, "from the first step");
 }
 
 #[test]
 fn what_cannot_go_on_says_why() {
-    let ground = Ground::new();
-    let run = ground.run("train", "run", &[], &[]);
+    let ground = Ground::checkpointed();
+    let run = ground.run("train", "run", &[]);
     let refused = |set: &[&str], more: &[&str]| {
-        let output = ground.command("train", "run", set, more).output().unwrap();
+        let mut command = ground.command("train", "run", set);
+        let output = command.args(more).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
         errors(&output)
     };
     assert!(refused(&[], &[]).contains("--resume"));
     // A finished run has nothing left to do.
     let output = ground
-        .command("train", "run", &[], &["--resume"])
+        .command("train", "run", &[])
+        .arg("--resume")
         .output()
         .unwrap();
     assert!(output.status.success() && errors(&output).contains("is finished"));
@@ -483,7 +440,7 @@ fn what_cannot_go_on_says_why() {
     let message = refused(&[], &["--resume=/nowhere"]);
     assert!(message.contains("step-000000001"), "{message}");
     // Another number of loader threads, or another interval, is the same run.
-    ground.run(
+    ground.run_with(
         "train",
         "run",
         &["train.workers=2", "checkpoint.every_steps=3"],
@@ -492,10 +449,7 @@ fn what_cannot_go_on_says_why() {
     assert_eq!(state(&run), "finished");
     // A place that is no directory.
     fs::write(ground.path("file"), "x").unwrap();
-    let output = ground
-        .command("train", "file/run", &[], &[])
-        .output()
-        .unwrap();
+    let output = ground.command("train", "file/run", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
         errors(&output).contains("cannot create"),
@@ -506,13 +460,13 @@ fn what_cannot_go_on_says_why() {
 
 #[test]
 fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
-    let ground = Ground::with_teacher();
+    let ground = Ground::checkpointed_with_teacher();
     // Cut off in the middle: only decoding finds out.
     let picture = ground.path("faces/p01/02.png");
     let bytes = fs::read(&picture).unwrap();
     fs::write(&picture, &bytes[..bytes.len() / 2]).unwrap();
     let run = ground.path("run");
-    let output = ground.command("train", "run", &[], &[]).output().unwrap();
+    let output = ground.command("train", "run", &[]).output().unwrap();
     assert_eq!(
         output.status.code(),
         Some(2),
@@ -526,7 +480,8 @@ fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
     );
     let set = ["data.error_budget=0.1"];
     let output = ground
-        .command("train", "run", &set, &["--overwrite"])
+        .command("train", "run", &set)
+        .arg("--overwrite")
         .output()
         .unwrap();
     let said = errors(&output);
@@ -538,20 +493,14 @@ fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
     let record = fs::read_to_string(run.join("run.json")).unwrap();
     assert!(record.contains("p01/02.png"));
     // The teacher leaves it out as well.
-    let output = ground
-        .command("distill", "student", &[], &[])
-        .output()
-        .unwrap();
+    let output = ground.command("distill", "student", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
     assert!(
         errors(&output).contains("p01/02.png"),
         "{}",
         errors(&output)
     );
-    let output = ground
-        .command("distill", "student", &set, &[])
-        .output()
-        .unwrap();
+    let output = ground.command("distill", "student", &set).output().unwrap();
     let said = errors(&output);
     assert!(output.status.success(), "{said}");
     assert!(
@@ -563,7 +512,7 @@ fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
     copy(&run, &ground.path("part"));
     cut_off(&ground.path("part"));
     let resume = format!("--resume={}", names[names.len() - 2]);
-    ground.run("train", "part", &set, &[&resume]);
+    ground.run_with("train", "part", &set, &[&resume]);
     same(&run, &ground.path("part"), "with a bad image");
     let record = fs::read_to_string(ground.path("part/run.json")).unwrap();
     assert!(record.contains("p01/02.png"));
@@ -571,13 +520,13 @@ fn unreadable_images_are_replaced_within_the_budget_and_listed_at_the_end() {
 
 #[test]
 fn a_loss_that_does_not_fall_is_said_once() {
-    let ground = Ground::new();
+    let ground = Ground::checkpointed();
     let set = [
         "optimiser.learning_rate=1e-30",
         "guard.alarm_steps=3",
         "train.epochs=8",
     ];
-    let output = ground.command("train", "run", &set, &[]).output().unwrap();
+    let output = ground.command("train", "run", &set).output().unwrap();
     let said = errors(&output);
     assert!(output.status.success(), "{said}");
     assert_eq!(said.matches("the loss has not fallen").count(), 1, "{said}");
@@ -587,13 +536,13 @@ fn a_loss_that_does_not_fall_is_said_once() {
 
 #[test]
 fn a_poisoned_learning_rate_goes_back_twice_and_never_reaches_a_checkpoint() {
-    let ground = Ground::new();
+    let ground = Ground::checkpointed();
     let set = [
         "optimiser.learning_rate=1e30",
         "optimiser.clip_norm=0",
         "train.epochs=4",
     ];
-    let output = ground.command("train", "run", &set, &[]).output().unwrap();
+    let output = ground.command("train", "run", &set).output().unwrap();
     let said = errors(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(

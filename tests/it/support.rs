@@ -25,19 +25,28 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
+/// `ccface`, to be given its arguments.
+pub(crate) fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_ccface-under-test"));
+    program.current_dir(root()).env_remove("RUST_LOG");
+    program
+}
+
 /// Runs `ccface` with these arguments.
 pub(crate) fn ccface<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ccface-under-test"))
+    program()
         .args(args)
-        .current_dir(root())
-        .env_remove("RUST_LOG")
         .output()
         .expect("the program under test starts")
 }
 
 /// Runs `ccface`, insists on success and gives standard output.
 pub(crate) fn succeed<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> String {
-    let output = ccface(args);
+    success(ccface(args))
+}
+
+/// Insists on success and gives standard output.
+pub(crate) fn success(output: Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),

@@ -5,10 +5,10 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
 };
 
-use crate::support::{ccface, refuse, root};
+use crate::support::{ccface, program, refuse};
 
 /// A server that is ended with the test.
 struct Watching(Child);
@@ -33,10 +33,9 @@ fn run_directory(dir: &Path) {
 fn watch_prints_an_address_that_answers_with_the_page() {
     let dir = tempfile::tempdir().unwrap();
     run_directory(dir.path());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ccface-under-test"))
+    let mut child = program()
         .args(["watch", "--port", "0"])
         .arg(dir.path())
-        .current_dir(root())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
